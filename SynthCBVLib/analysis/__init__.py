@@ -1,0 +1,1 @@
+"""Maps and regions to numbers: ratios, similarity and the report."""

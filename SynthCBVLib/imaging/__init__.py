@@ -1,0 +1,1 @@
+"""Images as hospitals have them: studies, files, registration, brain masks and quality checks."""

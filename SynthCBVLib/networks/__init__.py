@@ -1,0 +1,1 @@
+"""Torch modules; importing this package does not import torch."""

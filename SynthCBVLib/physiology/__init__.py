@@ -1,0 +1,1 @@
+"""Signal models and their fits: IVIM, ASL and DSC (numpy, no images)."""

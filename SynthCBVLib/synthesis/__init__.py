@@ -1,0 +1,1 @@
+"""Study to rCBV map: model card and weights, preprocessing, inference, provenance."""
