@@ -49,7 +49,7 @@ def build_parser(only: str | None = None) -> argparse.ArgumentParser:
         module = importlib.import_module(f"SynthCBVLib.cli.{module_name}")
         sub = verbs.add_parser(verb, help=module.HELP, description=module.HELP)
         module.add_arguments(sub)
-        sub.set_defaults(run=module.run)
+        sub.set_defaults(run_verb=module.run)
     return parser
 
 
@@ -70,7 +70,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     only = argv[0] if argv and argv[0] in VERBS else None
     args = build_parser(only).parse_args(argv)
     try:
-        args.run(args)
+        args.run_verb(args)
     except InputError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

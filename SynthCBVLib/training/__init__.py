@@ -1,1 +1,1 @@
-"""Cohort to weights."""
+"""Cohort to weights. Importing this package does not import torch; its `loop` does."""

@@ -1,0 +1,103 @@
+"""Verb ``synthesize``: a study to a synthetic rCBV map, and to ratios where regions are given."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from SynthCBVLib.errors import InputError
+from SynthCBVLib.imaging.study import Modality, Study
+from SynthCBVLib.progress import TerminalProgress
+
+HELP = "synthesise the rCBV map of a study"
+
+_IMAGES: dict[str, Modality | str] = {
+    "dwi": Modality.DWI,
+    "t2w": Modality.T2W,
+    "t1w": Modality.T1W,
+    "flair": Modality.FLAIR,
+    "adc": Modality.ADC,
+    "t1c": Modality.T1C,
+    "cbf": Modality.CBF,
+    "control": "control",
+    "label": "label",
+    "m0": "m0",
+    "rcbv": Modality.RCBV,
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's arguments."""
+    parser.add_argument("--model", required=True, help="ivim, asl, or a .safetensors file")
+    parser.add_argument("--out", type=Path, required=True, help="folder for the maps")
+    parser.add_argument("--study", type=Path, help="BIDS folder of one subject (instead of single images)")
+    parser.add_argument("--subject", help="label of the subject (default: that of the folder, or 01)")
+    images = parser.add_argument_group("single images (NIfTI, NRRD)")
+    for name in _IMAGES:
+        images.add_argument(f"--{name}", type=Path, metavar="FILE")
+    images.add_argument("--bval", type=Path, metavar="FILE", help="b-values, default: beside the DWI")
+    timing = parser.add_argument_group("timing of control, label and M0")
+    timing.add_argument("--labelling", choices=("pcasl", "pasl"))
+    timing.add_argument("--label-duration", type=float, metavar="S", help="s")
+    timing.add_argument(
+        "--post-label-delay", type=float, metavar="S", help="s; without it, relative perfusion"
+    )
+    parser.add_argument(
+        "--regions", type=Path, metavar="LABELS",
+        help="label image on the reference's grid, 1-3 tumour, 4-6 white matter: writes ratios.csv",
+    )  # fmt: skip
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Synthesise, compare, write."""
+    from SynthCBVLib.analysis import regions as region_analysis
+    from SynthCBVLib.imaging.files import read_regions
+    from SynthCBVLib.progress import part
+    from SynthCBVLib.synthesis import load_model, synthesize
+    from SynthCBVLib.synthesis.companions import companions
+    from SynthCBVLib.synthesis.outputs import write_synthesis
+
+    if args.out.exists() and not args.out.is_dir():
+        raise InputError(args.out, "a file", "a folder, or a new name for one")
+    study = _study(args)
+    # Regions are read before the long work, so that a wrong file is told at once.
+    named = read_regions(args.regions) if args.regions else {}
+    tumour, white_matter = region_analysis.split_regions(named) if named else ({}, {})
+    model = load_model(args.model)
+    progress = TerminalProgress("Synthesis")
+    result = synthesize(study, model, args.device, part(progress, 0.0, 0.8 if named else 1.0))
+    rows = []
+    if named:
+        beside = companions(study, result, model.card, part(progress, 0.8, 1.0))
+        maps = {"synthetic rCBV": result.rcbv}
+        if beside.real is not None:
+            maps["real rCBV"] = beside.real
+        if beside.f is not None:
+            maps["IVIM f"] = beside.f
+        rows = region_analysis.ratio_table(maps, tumour, white_matter)
+    for path in write_synthesis(result, args.out, study.subject).values():
+        print(path)
+    if rows:
+        path = args.out / f"sub-{study.subject}_ratios.csv"
+        print(region_analysis.write_ratios_csv(rows, path))
+        for row in rows:
+            print(f"T/WM {row.ratio:6.2f}  {row.map}")
+    for finding in result.findings:
+        print(f"{finding.severity}: {finding.what} {finding.remedy}")
+    print(f"{model.card.training_data} {model.card.intended_use}")
+
+
+def _study(args: argparse.Namespace) -> Study:
+    from SynthCBVLib.imaging.files import read_study, study_from_files
+
+    paths = {key: getattr(args, name) for name, key in _IMAGES.items() if getattr(args, name) is not None}
+    if args.study is not None:
+        if paths:
+            raise InputError(args.study, "given beside single images", "a study folder or single images")
+        return read_study(args.study, args.subject)
+    if not paths:
+        raise InputError("command line", "no study and no images", "--study FOLDER or single images")
+    return study_from_files(
+        paths, args.bval, args.subject or "01", args.labelling, args.label_duration, args.post_label_delay
+    )

@@ -1,0 +1,121 @@
+"""Correction of contrast agent that leaks into the tissue.
+
+Boxerman, Schmainda and Weisskoff (AJNR 2006;27:859): a voxel's ΔR2* is a multiple of the average over the
+brain that does not enhance, minus leakage that grows with the average's integral,
+``ΔR2*(t) = K1 A(t) - K2 ∫ A``. K2 > 0 is T1-dominant leakage (the signal rises), K2 < 0 T2*-dominant.
+The bidirectional form (Leu et al., J Magn Reson Imaging 2016;43:1288) lets the agent return,
+``- K2 ∫ A(s) exp(-k (t - s)) ds``.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from SynthCBVLib.errors import InputError
+from SynthCBVLib.physiology.dsc.curves import Bolus, integrate
+
+Array = NDArray[np.float64]
+
+#: Return rates that the bidirectional fit tries, 1/s (0 to 1.2 per minute, where brain tumours lie).
+_RETURN_RATES = np.array((0.0, 0.001, 0.002, 0.004, 0.006, 0.008, 0.012, 0.016, 0.02))
+_LEAST_REFERENCE = 2
+ORDER = 1
+
+
+class Leakage(NamedTuple):
+    """Result of the correction.
+
+    Attributes
+    ----------
+    curves : ndarray (n, n_t)
+        ΔR2* without leakage, 1/s.
+    k2 : ndarray (n,)
+        Leakage coefficient, 1/s.
+    """
+
+    curves: Array
+    k2: Array
+
+
+def reference_voxels(curves: Array, times: Array, bolus: Bolus) -> NDArray[np.bool_]:
+    """Choose the voxels that do not enhance.
+
+    A voxel is left out if its tail lies below the baseline (T1 leakage) or if the tail's share of its area
+    departs from the brain's median (either kind of leakage).
+
+    Parameters
+    ----------
+    curves : ndarray (n, n_t)
+        ΔR2* of the brain's voxels.
+    times : ndarray (n_t,)
+        s.
+    bolus : Bolus
+        Of the mean curve.
+
+    Returns
+    -------
+    ndarray of bool (n,)
+        The reference voxels.
+    """
+    n_t = times.size
+    tail = curves[:, max(n_t - 10, bolus.peak + 1) :]
+    tail = tail.mean(1) if tail.size else np.zeros(len(curves))
+    first = curves[:, bolus.arrival : min(2 * bolus.peak - bolus.arrival + 2, n_t)].mean(1)
+    height = curves.max(1)
+    noise = curves[:, bolus.start : bolus.stop].std(1)
+    seen = (first > 0) & (height > 3 * noise)
+    if seen.sum() < _LEAST_REFERENCE:
+        raise InputError(
+            "DSC series", f"{int(seen.sum())} voxels with a visible bolus", "a brain with a bolus",
+            "Check the mask and the echo time.",
+        )  # fmt: skip
+    share = np.where(seen, tail / np.where(first > 0, first, 1.0), np.nan)
+    centre = np.nanmedian(share)
+    spread = 1.4826 * np.nanmedian(np.abs(share - centre))
+    chosen = seen & (np.abs(share - centre) <= 2 * spread + 1e-9) & (tail > -noise)
+    return chosen if chosen.sum() >= _LEAST_REFERENCE else seen & (np.abs(share - centre) <= 3 * spread + 1e-9)
+
+
+def correct(curves: Array, average: Array, times: Array, bolus: Bolus, bidirectional: bool = False) -> Leakage:
+    """Remove leakage from curves.
+
+    Parameters
+    ----------
+    curves : ndarray (n, n_t)
+        ΔR2*, 1/s.
+    average : ndarray (n_t,)
+        Mean ΔR2* of the brain that does not enhance.
+    times : ndarray (n_t,)
+        s.
+    bolus : Bolus
+        Fits start where its baseline ends.
+    bidirectional : bool
+        Whether the agent may return to the blood.
+    """
+    average = np.where(np.arange(times.size) < bolus.stop, 0.0, average)
+    part = slice(bolus.stop, None)
+    shape = []
+    for _ in range(ORDER):
+        shape.append(np.gradient(shape[-1] if shape else average, times))
+    best = np.full(len(curves), np.inf)
+    removed, k2 = np.zeros_like(curves), np.zeros(len(curves))
+    for rate in _RETURN_RATES if bidirectional else (0.0,):
+        leaked = leaked_curve(average, times, rate)
+        basis = np.stack((average[part], -leaked[part], *(c[part] for c in shape)), -1)
+        weights, *_ = np.linalg.lstsq(basis, curves[:, part].T, rcond=None)
+        error = ((curves[:, part].T - basis @ weights) ** 2).sum(0)
+        better = error < best
+        best = np.where(better, error, best)
+        k2 = np.where(better, weights[1], k2)
+        removed = np.where(better[:, None], -weights[1][:, None] * leaked, removed)
+    return Leakage(curves - removed, k2)
+
+
+def leaked_curve(average: Array, times: Array, rate: float) -> Array:
+    """Integrate the average (n_t,) with a return of the agent at `rate` (1/s)."""
+    if rate == 0:
+        return integrate(average[None], times)[0]
+    return np.exp(-rate * times) * integrate((average * np.exp(rate * times))[None], times)[0]

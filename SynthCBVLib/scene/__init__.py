@@ -1,0 +1,34 @@
+"""MRML nodes <-> studies and maps: the only place, with the panel, that knows Slicer's data.
+
+Works inside 3D Slicer and, with the ``slicer-core`` package, in plain Python. Nodes are taken and given in
+world space: linear parent transforms are part of the geometry that a study sees.
+"""
+
+from SynthCBVLib.scene.application import current_scene, new_scene
+from SynthCBVLib.scene.bundle import load_scene, save_scene
+from SynthCBVLib.scene.regions import add_regions, region_masks, segment_mask, split_regions
+from SynthCBVLib.scene.results import SynthesisNodes, add_ratio_table, add_synthesis, perfusion_colours
+from SynthCBVLib.scene.series import AslNodes, add_study, diffusion_series, series_to_volume, study_from_nodes
+from SynthCBVLib.scene.volumes import image_to_volume, volume_to_image
+
+__all__ = [
+    "AslNodes",
+    "SynthesisNodes",
+    "add_ratio_table",
+    "add_regions",
+    "add_study",
+    "add_synthesis",
+    "current_scene",
+    "diffusion_series",
+    "image_to_volume",
+    "load_scene",
+    "new_scene",
+    "perfusion_colours",
+    "region_masks",
+    "save_scene",
+    "segment_mask",
+    "series_to_volume",
+    "split_regions",
+    "study_from_nodes",
+    "volume_to_image",
+]

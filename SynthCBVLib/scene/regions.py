@@ -1,0 +1,292 @@
+"""Segmentation nodes and labelmaps <-> masks on an image's grid."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+import SimpleITK as sitk
+
+from SynthCBVLib.errors import InputError
+from SynthCBVLib.imaging.study import same_grid
+from SynthCBVLib.scene.application import current_scene
+from SynthCBVLib.scene.volumes import (
+    LPS_RAS,
+    image_matrix,
+    node_name,
+    numpy_matrix,
+    parent_matrix,
+    set_geometry,
+    volume_to_image,
+    vtk_matrix,
+)
+
+if TYPE_CHECKING:
+    import slicer
+
+BINARY_LABELMAP = "Binary labelmap"
+_TUMOUR = re.compile(r"tumou?r|lesion|glioma", re.IGNORECASE)
+_WHITE_MATTER = re.compile(r"white|\bwm\b|nawm", re.IGNORECASE)
+_REDS = ((0.90, 0.10, 0.11), (1.00, 0.42, 0.32), (0.70, 0.05, 0.20))
+_BLUES = ((0.12, 0.47, 0.87), (0.40, 0.70, 1.00), (0.08, 0.25, 0.60))
+_GREENS = ((0.20, 0.63, 0.27), (0.55, 0.83, 0.47), (0.08, 0.42, 0.30))
+
+
+def segment_mask(
+    node: slicer.vtkMRMLSegmentationNode, segment_id: str, reference: sitk.Image | slicer.vtkMRMLVolumeNode
+) -> sitk.Image:
+    """Give one segment as a mask on a reference grid.
+
+    Parameters
+    ----------
+    node : vtkMRMLSegmentationNode
+        Segmentation; its linear parent transform is honoured.
+    segment_id : str
+        Id of the segment in the segmentation.
+    reference : sitk.Image or vtkMRMLVolumeNode
+        Grid of the mask.
+
+    Returns
+    -------
+    sitk.Image
+        8-bit image of the reference's grid, 1 inside; nearest neighbour where the grids differ.
+
+    Raises
+    ------
+    InputError
+        If there is no such segment, or it has no voxel, or none on the reference grid.
+    """
+    import slicer
+
+    grid = reference if isinstance(reference, sitk.Image) else volume_to_image(reference)
+    segment = node.GetSegmentation().GetSegment(segment_id)
+    if segment is None:
+        raise InputError(node_name(node), f"no segment {segment_id}", "the id of one of its segments")
+    where = f"{node_name(node)}, segment {segment.GetName()}"
+    to_world = parent_matrix(node)
+    if node.GetSegmentation().ContainsRepresentation(BINARY_LABELMAP):
+        labelmap = slicer.vtkOrientedImageData()
+        node.GetBinaryLabelmapRepresentation(segment_id, labelmap)
+    else:
+        labelmap = _voxelised(node, segment_id, grid, to_world)
+    mask = None if labelmap is None else _image(labelmap, to_world, where)
+    if mask is None or not sitk.GetArrayViewFromImage(mask).any():
+        raise InputError(where, "no voxels", "a drawn region", "Draw the region or delete the segment.")
+    if not same_grid(mask, grid, 1e-6):
+        mask = sitk.Resample(mask, grid, sitk.Transform(), sitk.sitkNearestNeighbor, 0.0, sitk.sitkUInt8)
+        if not sitk.GetArrayViewFromImage(mask).any():
+            raise InputError(
+                where, "no voxel inside the map", "a region that overlaps the map",
+                "Draw it on the map or on an image registered to it.",
+            )  # fmt: skip
+    mask.CopyInformation(grid)
+    return mask
+
+
+def region_masks(
+    node: slicer.vtkMRMLSegmentationNode | slicer.vtkMRMLLabelMapVolumeNode,
+    reference: sitk.Image | slicer.vtkMRMLVolumeNode,
+) -> dict[str, sitk.Image]:
+    """Give all segments, or all labels of a labelmap, as masks on a reference grid.
+
+    Returns
+    -------
+    dict
+        8-bit mask of each region by its name, in the node's order.
+
+    Raises
+    ------
+    InputError
+        If there are no regions, two share a name, or one is empty.
+    """
+    grid = reference if isinstance(reference, sitk.Image) else volume_to_image(reference)
+    if node is None or not (node.IsA("vtkMRMLSegmentationNode") or node.IsA("vtkMRMLLabelMapVolumeNode")):
+        kind = "no node" if node is None else f"a {node.GetClassName()}"
+        raise InputError(
+            "regions" if node is None else node_name(node), kind, "a segmentation or a labelmap",
+            "Draw the tumour and white matter as segments and choose their segmentation.",
+        )  # fmt: skip
+    if node.IsA("vtkMRMLLabelMapVolumeNode"):
+        masks = _labels(node, grid)
+    else:
+        masks = {}
+        segmentation = node.GetSegmentation()
+        for i in range(segmentation.GetNumberOfSegments()):
+            segment_id, name = segmentation.GetNthSegmentID(i), segmentation.GetNthSegment(i).GetName()
+            if name in masks:
+                raise InputError(node_name(node), f"two segments named {name}", "one name for each segment")
+            masks[name] = segment_mask(node, segment_id, grid)
+    if not masks:
+        raise InputError(node_name(node), "no regions", "at least one tumour and one white-matter region",
+                         "Draw them in the Segment Editor.")  # fmt: skip
+    return masks
+
+
+def split_regions(
+    masks: Mapping[str, sitk.Image], where: str = "regions"
+) -> tuple[dict[str, sitk.Image], dict[str, sitk.Image]]:
+    """Tell tumour from white-matter regions by their names.
+
+    Parameters
+    ----------
+    masks : Mapping
+        Mask of each region by its name.
+    where : str
+        How messages call the regions.
+
+    Returns
+    -------
+    tumour, white_matter : dict
+        The masks of each kind.
+
+    Raises
+    ------
+    InputError
+        If one of the two kinds is missing.
+    """
+    tumour = {name: mask for name, mask in masks.items() if _TUMOUR.search(name)}
+    white = {name: mask for name, mask in masks.items() if _WHITE_MATTER.search(name) and name not in tumour}
+    for kind, found, example in (("tumour", tumour, "Tumour 1"), ("white-matter", white, "White matter 1")):
+        if not found:
+            raise InputError(
+                where, f"no {kind} region among {', '.join(masks)}", f"a region named such as {example!r}",
+                "Rename the segments by what they show.",
+            )  # fmt: skip
+    return tumour, white
+
+
+def add_regions(
+    regions: Mapping[str, sitk.Image],
+    reference: slicer.vtkMRMLVolumeNode,
+    name: str,
+    scene: slicer.vtkMRMLScene | None = None,
+) -> slicer.vtkMRMLSegmentationNode:
+    """Put masks into the scene as the segments of one segmentation.
+
+    Parameters
+    ----------
+    regions : Mapping
+        Mask of each region by its name (non-zero inside); tumours become red, white matter blue.
+    reference : vtkMRMLVolumeNode
+        Volume whose grid the segmentation keeps.
+    name : str
+        Name of the node.
+    scene : vtkMRMLScene, optional
+        The current one by default.
+
+    Raises
+    ------
+    InputError
+        If there are no regions, or one is empty or not a 3D scalar image.
+    """
+    if not regions:
+        raise InputError(name, "no regions", "at least one mask")
+    labelmaps = {}
+    for region, mask in regions.items():
+        if mask.GetDimension() != 3 or mask.GetNumberOfComponentsPerPixel() != 1:
+            raise InputError(region, f"a {mask.GetDimension()}D image {mask.GetSize()}", "a 3D mask")
+        if not sitk.GetArrayViewFromImage(mask).any():
+            raise InputError(region, "no voxels", "a region with at least one voxel")
+        labelmaps[region] = _oriented(mask)
+    node = (scene or current_scene()).AddNewNodeByClass("vtkMRMLSegmentationNode", name)
+    # Without a reference geometry Slicer writes only the segments' own extent.
+    node.SetReferenceImageGeometryParameterFromVolumeNode(reference)
+    node.CreateDefaultDisplayNodes()
+    counts = {_REDS: 0, _BLUES: 0, _GREENS: 0}
+    for region, labelmap in labelmaps.items():
+        shades = _GREENS
+        if _TUMOUR.search(region) or _WHITE_MATTER.search(region):
+            shades = _REDS if _TUMOUR.search(region) else _BLUES
+        colour = shades[counts[shades] % len(shades)]
+        counts[shades] += 1
+        segment_id = node.AddSegmentFromBinaryLabelmapRepresentation(labelmap, region, colour)
+        segment = node.GetSegmentation().GetSegment(segment_id)
+        segment.SetNameAutoGenerated(False)
+        segment.SetColorAutoGenerated(False)
+    return node
+
+
+def _labels(node: slicer.vtkMRMLLabelMapVolumeNode, grid: sitk.Image) -> dict[str, sitk.Image]:
+    image = volume_to_image(node)
+    display = node.GetDisplayNode()
+    colours = None if display is None else display.GetColorNode()
+    masks: dict[str, sitk.Image] = {}
+    for value in np.unique(sitk.GetArrayViewFromImage(image)):
+        if value == 0:
+            continue
+        listed = colours is not None and int(value) < colours.GetNumberOfColors()
+        name = (colours.GetColorName(int(value)) if listed else "") or f"Region {int(value)}"
+        mask = sitk.Cast(image == int(value), sitk.sitkUInt8)
+        if not same_grid(mask, grid, 1e-6):
+            mask = sitk.Resample(mask, grid, sitk.Transform(), sitk.sitkNearestNeighbor, 0.0, sitk.sitkUInt8)
+        if not sitk.GetArrayViewFromImage(mask).any():
+            raise InputError(
+                f"{node_name(node)}, {name}", "no voxel inside the map", "a region that overlaps the map"
+            )
+        mask.CopyInformation(grid)
+        if name in masks:
+            raise InputError(node_name(node), f"two labels named {name}", "one name for each label")
+        masks[name] = mask
+    return masks
+
+
+def _voxelised(
+    node: slicer.vtkMRMLSegmentationNode, segment_id: str, grid: sitk.Image, to_world: np.ndarray
+) -> slicer.vtkOrientedImageData | None:
+    """Turn a segment that is only a surface into voxels of the grid; the node itself stays as it is."""
+    import slicer
+
+    copy = slicer.vtkSegmentation()
+    copy.DeepCopy(node.GetSegmentation())
+    frame = _oriented(grid)
+    local = np.linalg.inv(to_world) @ LPS_RAS @ image_matrix(grid)
+    frame.SetGeometryFromImageToWorldMatrix(vtk_matrix(local))
+    copy.SetConversionParameter(
+        slicer.vtkSegmentationConverter.GetReferenceImageGeometryParameterName(),
+        slicer.vtkSegmentationConverter.SerializeImageGeometry(frame),
+    )
+    if not copy.CreateRepresentation(BINARY_LABELMAP):
+        return None
+    labelmap = slicer.vtkOrientedImageData()
+    segment = copy.GetSegment(segment_id)
+    labelmap.DeepCopy(segment.GetRepresentation(BINARY_LABELMAP))
+    from vtk.util.numpy_support import vtk_to_numpy
+
+    scalars = labelmap.GetPointData().GetScalars()
+    if scalars is None or scalars.GetNumberOfTuples() == 0:
+        return None
+    values = vtk_to_numpy(scalars)  # several segments may share one labelmap
+    values[:] = values == segment.GetLabelValue()
+    return labelmap
+
+
+def _image(labelmap: slicer.vtkOrientedImageData, to_world: np.ndarray, where: str) -> sitk.Image | None:
+    """Copy a binary labelmap into a mask in world space; None if it has no voxels."""
+    from vtk.util.numpy_support import vtk_to_numpy
+    from vtkmodules.vtkCommonMath import vtkMatrix4x4
+
+    nx, ny, nz = labelmap.GetDimensions()
+    if min(nx, ny, nz) < 1 or labelmap.GetPointData().GetScalars() is None:
+        return None
+    array = vtk_to_numpy(labelmap.GetPointData().GetScalars()).reshape(nz, ny, nx)
+    matrix = vtkMatrix4x4()
+    labelmap.GetImageToWorldMatrix(matrix)
+    lps = LPS_RAS @ to_world @ numpy_matrix(matrix)
+    extent = labelmap.GetExtent()
+    lps[:3, 3] = (lps @ [extent[0], extent[2], extent[4], 1.0])[:3]
+    return set_geometry(sitk.GetImageFromArray((array != 0).astype(np.uint8)), lps, where)
+
+
+def _oriented(mask: sitk.Image) -> slicer.vtkOrientedImageData:
+    """Copy a mask into Slicer's oriented image (0 and 1)."""
+    import slicer
+    from vtk.util.numpy_support import numpy_to_vtk
+
+    array = (sitk.GetArrayViewFromImage(mask) != 0).astype(np.uint8)
+    labelmap = slicer.vtkOrientedImageData()
+    labelmap.SetDimensions(mask.GetSize())
+    labelmap.GetPointData().SetScalars(numpy_to_vtk(array.ravel(), deep=True))
+    labelmap.SetGeometryFromImageToWorldMatrix(vtk_matrix(LPS_RAS @ image_matrix(mask)))
+    return labelmap

@@ -1,0 +1,171 @@
+"""Synthesis results and ratio tables -> nodes of the scene."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+import numpy as np
+import SimpleITK as sitk
+
+from SynthCBVLib.errors import InputError
+from SynthCBVLib.scene.application import current_scene
+from SynthCBVLib.scene.volumes import image_to_volume
+
+if TYPE_CHECKING:
+    import slicer
+
+#: Node attributes of a synthesised map: how it was made, and what was noticed on the way (JSON).
+PROVENANCE_ATTRIBUTE = "SynthCBV.Provenance"
+FINDINGS_ATTRIBUTE = "SynthCBV.Findings"
+COLOURS_NAME = "SynthCBV perfusion"
+#: Black, blue, cyan, green, yellow, red: the perfusion scale that radiologists know, as (position, R, G, B).
+PERFUSION_SCALE = (
+    (0.00, 0.00, 0.00, 0.00),
+    (0.12, 0.05, 0.03, 0.45),
+    (0.30, 0.00, 0.35, 0.95),
+    (0.45, 0.00, 0.80, 0.80),
+    (0.58, 0.15, 0.80, 0.15),
+    (0.74, 0.98, 0.90, 0.10),
+    (0.88, 0.98, 0.45, 0.05),
+    (1.00, 0.85, 0.05, 0.05),
+)
+
+
+class SynthesisResult(Protocol):
+    """What the scene needs of a synthesis (`SynthCBVLib.synthesis.Synthesis`)."""
+
+    rcbv: sitk.Image
+    uncertainty: sitk.Image
+    mask: sitk.Image
+    provenance: Mapping[str, object]
+    findings: Sequence[object]
+
+
+class SynthesisNodes(NamedTuple):
+    """Nodes that a synthesis left in the scene."""
+
+    rcbv: slicer.vtkMRMLScalarVolumeNode
+    uncertainty: slicer.vtkMRMLScalarVolumeNode
+    mask: slicer.vtkMRMLLabelMapVolumeNode
+
+
+def add_synthesis(
+    result: SynthesisResult, name: str, scene: slicer.vtkMRMLScene | None = None
+) -> SynthesisNodes:
+    """Put a synthesis into the scene: rCBV, uncertainty and brain mask.
+
+    Parameters
+    ----------
+    result : SynthesisResult
+        Maps on one grid, with provenance and findings, which the rCBV node keeps as attributes.
+    name : str
+        Stands before " synthetic rCBV", " uncertainty" and " brain mask".
+    scene : vtkMRMLScene, optional
+        The current one by default.
+
+    Returns
+    -------
+    SynthesisNodes
+        All three nodes; if one fails, none stays.
+    """
+    scene = scene or current_scene()
+    colours = perfusion_colours(scene)
+    made: list[slicer.vtkMRMLVolumeNode] = []
+    try:
+        for image, what in ((result.rcbv, "synthetic rCBV"), (result.uncertainty, "uncertainty")):
+            window = (0.0, _upper(image, result.mask))
+            made.append(image_to_volume(image, f"{name} {what}", colours=colours, window=window, scene=scene))
+        mask = sitk.Cast(result.mask != 0, sitk.sitkUInt8)
+        made.append(image_to_volume(mask, f"{name} brain mask", labelmap=True, scene=scene))
+    except Exception:
+        for node in made:
+            scene.RemoveNode(node)
+        raise
+    for node in made[:2]:
+        node.SetAttribute(PROVENANCE_ATTRIBUTE, _json(result.provenance))
+    made[0].SetAttribute(FINDINGS_ATTRIBUTE, _json(result.findings))
+    return SynthesisNodes(*made)
+
+
+def add_ratio_table(
+    rows: Sequence[Mapping[str, float | int | str]], name: str, scene: slicer.vtkMRMLScene | None = None
+) -> slicer.vtkMRMLTableNode:
+    """Put rows into the scene as a table node.
+
+    Parameters
+    ----------
+    rows : sequence of mappings
+        Column name -> value, the same columns in each row; a column is numeric if all its values are.
+    name : str
+        Name of the node.
+    scene : vtkMRMLScene, optional
+        The current one by default.
+
+    Raises
+    ------
+    InputError
+        If there are no rows, or their columns differ.
+    """
+    from vtkmodules.vtkCommonCore import vtkDoubleArray, vtkIntArray, vtkStringArray
+
+    if not rows:
+        raise InputError(name, "no rows", "at least one row")
+    columns = list(rows[0])
+    if any(list(row) != columns for row in rows):
+        raise InputError(name, "rows with different columns", "the same columns in each row")
+    node = (scene or current_scene()).AddNewNodeByClass("vtkMRMLTableNode", name)
+    modified = node.StartModify()
+    for column in columns:
+        values = [row[column] for row in rows]
+        numeric = all(isinstance(v, (int, float, np.number)) and not isinstance(v, bool) for v in values)
+        whole = numeric and all(isinstance(v, (int, np.integer)) for v in values)
+        array = vtkIntArray() if whole else vtkDoubleArray() if numeric else vtkStringArray()
+        array.SetName(column)
+        for value in values:
+            array.InsertNextValue(int(value) if whole else float(value) if numeric else str(value))
+        node.AddColumn(array)
+    node.SetLocked(True)
+    node.EndModify(modified)
+    return node
+
+
+def perfusion_colours(scene: slicer.vtkMRMLScene | None = None) -> slicer.vtkMRMLColorTableNode:
+    """Give the perfusion colour table of a scene, made if it is not there yet."""
+    scene = scene or current_scene()
+    found = scene.GetFirstNode(COLOURS_NAME, "vtkMRMLColorTableNode")
+    if found is not None:
+        return found
+    node = scene.AddNewNodeByClass("vtkMRMLColorTableNode", COLOURS_NAME)
+    node.SetTypeToUser()
+    node.SetNumberOfColors(256)
+    positions = [stop[0] for stop in PERFUSION_SCALE]
+    for i in range(256):
+        red, green, blue = (
+            float(np.interp(i / 255, positions, [stop[k] for stop in PERFUSION_SCALE])) for k in (1, 2, 3)
+        )
+        node.SetColor(i, f"{i / 255:.3f}", red, green, blue, 1.0)
+    return node
+
+
+def _upper(image: sitk.Image, mask: sitk.Image) -> float:
+    """Give the 99.5th percentile inside the mask: a display limit that single voxels do not move."""
+    values = sitk.GetArrayViewFromImage(image)[sitk.GetArrayViewFromImage(mask) != 0]
+    values = values[np.isfinite(values)]
+    upper = float(np.percentile(values, 99.5)) if values.size else 0.0
+    return upper if upper > 0 else 1.0
+
+
+def _json(value: object) -> str:
+    def plain(thing: object) -> object:
+        if dataclasses.is_dataclass(thing) and not isinstance(thing, type):
+            return {field.name: getattr(thing, field.name) for field in dataclasses.fields(thing)}
+        if isinstance(thing, Mapping):
+            return dict(thing)
+        if isinstance(thing, np.generic):
+            return thing.item()
+        return str(thing)
+
+    return json.dumps(dict(value) if isinstance(value, Mapping) else list(value), default=plain)

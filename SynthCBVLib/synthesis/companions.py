@@ -1,0 +1,103 @@
+"""Maps that a synthetic rCBV map is compared with, on its own grid: real rCBV and IVIM perfusion fraction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+
+from SynthCBVLib.imaging.registration import register
+from SynthCBVLib.imaging.resampling import resample
+from SynthCBVLib.imaging.study import DiffusionSeries, Modality, Study, like
+from SynthCBVLib.physiology import ivim
+from SynthCBVLib.progress import Progress, part
+from SynthCBVLib.synthesis.card import ModelCard
+from SynthCBVLib.synthesis.pipeline import Synthesis
+from SynthCBVLib.synthesis.preprocess import coverage, normalised_rcbv
+
+
+@dataclass(frozen=True)
+class Companions:
+    """Maps beside a synthetic one.
+
+    Attributes
+    ----------
+    real : sitk.Image or None
+        Real rCBV, registered to the reference, in its own unit, 0 outside the brain.
+    real_normalised : sitk.Image or None
+        The same in the synthetic map's unit, for SSIM and PSNR.
+    compared : sitk.Image or None
+        uint8 brain mask where real rCBV was measured: where the two can be compared.
+    f : sitk.Image or None
+        IVIM perfusion fraction, 0 outside the brain.
+    """
+
+    real: sitk.Image | None = None
+    real_normalised: sitk.Image | None = None
+    compared: sitk.Image | None = None
+    f: sitk.Image | None = None
+
+
+def companions(
+    study: Study, result: Synthesis, card: ModelCard, progress: Progress | None = None
+) -> Companions:
+    """Make the maps that a study allows.
+
+    Parameters
+    ----------
+    study : Study
+        That was synthesised; real rCBV needs `Modality.RCBV`, f needs `Modality.DWI`.
+    result : Synthesis
+        Gives the reference grid, the brain mask and the transform of the DWI.
+    card : ModelCard
+        Of the model used; gives the unit.
+    progress : Progress, optional
+        Told of each map.
+    """
+    reference = study.scalar(result.reference)
+    real = normalised = compared = f = None
+    if Modality.RCBV in study.images:
+        part(progress, 0.0, 0.4)(0.0, "Registering the real rCBV map")
+        image = study.scalar(Modality.RCBV)
+        transform = register(image, reference).transform
+        compared = sitk.Mask(result.mask, coverage(image, reference, transform))
+        real = sitk.Mask(resample(image, reference, transform), compared)
+        normalised = normalised_rcbv(real, compared, card)
+    series = study.images.get(Modality.DWI)
+    if isinstance(series, DiffusionSeries):
+        transform = result.transforms.get(Modality.DWI)
+        if transform is None:
+            part(progress, 0.4, 0.5)(0.0, "Registering the DWI")
+            transform = register(study.scalar(Modality.DWI), reference).transform
+        f = _perfusion_fraction(series, reference, transform, result.mask, part(progress, 0.5, 1.0))
+    part(progress, 0.0, 1.0)(1.0, "Maps to compare with are ready")
+    return Companions(real, normalised, compared, f)
+
+
+def _perfusion_fraction(
+    series: DiffusionSeries,
+    reference: sitk.Image,
+    transform: sitk.Transform,
+    mask: sitk.Image,
+    progress: Progress,
+) -> sitk.Image:
+    """Fit f on the DWI's own grid, in the brain alone, and bring it to the reference."""
+    averaged = series.averaged()
+    native = series.volumes()[0]
+    signals = np.moveaxis(_series_array(averaged.image), 0, -1)
+    inside = sitk.GetArrayFromImage(
+        resample(mask, native, transform.GetInverse(), interpolation="nearest")
+    ) > 0  # fmt: skip
+    maps = ivim.fit(
+        signals[inside], averaged.b_values, averages=averaged.counts, progress=part(progress, 0.0, 0.9)
+    )
+    f = np.zeros(inside.shape, dtype=np.float32)
+    f[inside] = maps.f
+    return sitk.Mask(resample(like(f, native), reference, transform), mask)
+
+
+def _series_array(image: sitk.Image) -> np.ndarray:
+    """Give the array (volume, z, y, x) of a 4D or vector image."""
+    array = sitk.GetArrayFromImage(image)
+    return array if image.GetDimension() == 4 else np.moveaxis(array, -1, 0)

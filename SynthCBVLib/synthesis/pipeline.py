@@ -1,0 +1,122 @@
+"""Synthesis: a study and a model in, the rCBV map with its uncertainty out. One way for every card."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+
+from SynthCBVLib.imaging.quality import Finding, check, raise_on_error
+from SynthCBVLib.imaging.resampling import resample
+from SynthCBVLib.imaging.study import Modality, Study, like
+from SynthCBVLib.progress import Progress, part
+from SynthCBVLib.synthesis.inference import infer
+from SynthCBVLib.synthesis.model import Model, load_model
+from SynthCBVLib.synthesis.preprocess import Prepared, prepare
+from SynthCBVLib.synthesis.provenance import describe
+
+
+@dataclass(frozen=True)
+class Synthesis:
+    """A synthetic rCBV map on the reference image's grid.
+
+    Attributes
+    ----------
+    rcbv : sitk.Image
+        float32, in the unit of the model card's output (see ``provenance["unit"]``), 0 outside the brain.
+    uncertainty : sitk.Image
+        float32, standard deviation that the network expects, in the same unit, 0 outside the brain.
+    mask : sitk.Image
+        uint8 brain mask.
+    provenance : Mapping
+        JSON-ready: version, model, weights' SHA-256, inputs, transforms, device, findings.
+    findings : tuple of Finding
+        What was noticed; nothing is hidden.
+    reference : Modality
+        The image whose grid the map has.
+    transforms : Mapping
+        Points of the reference to points of each other image.
+    """
+
+    rcbv: sitk.Image
+    uncertainty: sitk.Image
+    mask: sitk.Image
+    provenance: Mapping[str, Any]
+    findings: tuple[Finding, ...]
+    reference: Modality
+    transforms: Mapping[Modality, sitk.Transform]
+
+
+def synthesize(
+    study: Study,
+    model: Model | str,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> Synthesis:
+    """Synthesise the rCBV map of a study.
+
+    Parameters
+    ----------
+    study : Study
+        Needs the required inputs of the model's card; other inputs of the card are used if present.
+    model : Model or str
+        As from `load_model`, or its argument.
+    device : str
+        "auto" (CUDA, else Apple GPU, else CPU), "cpu", "cuda" or "mps".
+    progress : Progress, optional
+        Told of every stage; may raise `Cancelled`.
+
+    Returns
+    -------
+    Synthesis
+        Maps on the reference image's grid.
+
+    Raises
+    ------
+    InputError
+        If the study cannot serve the model; the message says what is wrong and what to do.
+    """
+    part(progress, 0.0, 0.05)(0.0, "Checking the study")
+    if not isinstance(model, Model):
+        model = load_model(model)
+    findings = check(study, model.card)
+    raise_on_error(findings, study)
+    prepared = prepare(study, model.card, progress=part(progress, 0.05, 0.6))
+    part(progress, 0.6, 0.95)(0.0, "Computing the rCBV map")
+    result = infer(model.network, prepared.channels, prepared.present, device, part(progress, 0.6, 0.95))
+    part(progress, 0.95, 1.0)(0.0, "Bringing the map to the reference grid")
+    mask = _brain(prepared, result.mask)
+    location = np.maximum(result.location, 0.0)
+    # The standard deviation of a Laplace distribution is √2 times its scale.
+    rcbv, uncertainty = (
+        _to_reference(array, prepared, mask) for array in (location, math.sqrt(2.0) * result.scale)
+    )
+    everything = (*findings, *prepared.findings, *result.findings)
+    provenance = describe(study, model, prepared, result.device, everything)
+    part(progress, 0.95, 1.0)(1.0, "Done")
+    return Synthesis(
+        rcbv, uncertainty, mask, provenance, everything, prepared.reference_modality, prepared.transforms
+    )
+
+
+def _brain(prepared: Prepared, network_mask: np.ndarray | None) -> sitk.Image:
+    """Give the brain mask on the reference grid: the network's where it has one, else the image's.
+
+    A network's mask keeps its largest component, holes filled.
+    """
+    if network_mask is None:
+        mask = prepared.mask
+    else:
+        mask = like(network_mask.astype(np.uint8), prepared.grid)
+        components = sitk.RelabelComponent(sitk.ConnectedComponent(mask), sortByObjectSize=True)
+        mask = sitk.BinaryFillhole(components == 1)
+    return sitk.Cast(resample(mask, prepared.reference, interpolation="nearest") > 0, sitk.sitkUInt8)
+
+
+def _to_reference(array: np.ndarray, prepared: Prepared, mask: sitk.Image) -> sitk.Image:
+    image = resample(like(array.astype(np.float32), prepared.grid), prepared.reference)
+    return sitk.Mask(sitk.Cast(image, sitk.sitkFloat32), mask)

@@ -1,0 +1,268 @@
+"""Bring a study onto a model card's grid: register, resample once, normalise, stack.
+
+The same function serves training and use, so that a network sees in use what it saw in training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import SimpleITK as sitk
+
+from SynthCBVLib.errors import InputError
+from SynthCBVLib.imaging.brainmask import brain_mask
+from SynthCBVLib.imaging.quality import Finding
+from SynthCBVLib.imaging.registration import Registration, register
+from SynthCBVLib.imaging.resampling import grid, resample
+from SynthCBVLib.imaging.study import (
+    AslSeries,
+    DiffusionSeries,
+    Modality,
+    Study,
+    StudyImage,
+    like,
+    split_volumes,
+)
+from SynthCBVLib.physiology import asl
+from SynthCBVLib.progress import Progress, part
+from SynthCBVLib.synthesis.card import InputSpec, ModelCard
+from SynthCBVLib.synthesis.normalisation import NORMALISATIONS
+
+_B_VALUE_TOLERANCE = 0.05  # relative; scanners report nominal b-values within a few per cent
+_M0_FLOOR = 0.1  # of the 99th percentile of M0: below it there is no tissue to quantify
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A study on a model card's grid.
+
+    Attributes
+    ----------
+    channels : ndarray
+        (C, z, y, x) float32, normalised, zeros where an input is absent.
+    present : ndarray
+        (M,) float32, 1 for each input that the study has, else 0.
+    grid : sitk.Image
+        Empty image with the geometry of `channels`.
+    reference : sitk.Image
+        The reference image on its own grid.
+    reference_modality : Modality
+        Which image that is.
+    mask : sitk.Image
+        uint8 brain mask on `grid`.
+    registrations : Mapping
+        Registration of each other image to the reference; None where the transform was given.
+    transforms : Mapping
+        Transform of each image (points of the reference to points of the image).
+    findings : tuple of Finding
+        What was noticed on the way.
+    """
+
+    channels: np.ndarray
+    present: np.ndarray
+    grid: sitk.Image
+    reference: sitk.Image
+    reference_modality: Modality
+    mask: sitk.Image
+    registrations: Mapping[Modality, Registration | None]
+    transforms: Mapping[Modality, sitk.Transform]
+    findings: tuple[Finding, ...]
+
+
+def prepare(
+    study: Study,
+    card: ModelCard,
+    transforms: Mapping[Modality, sitk.Transform] | None = None,
+    brain: sitk.Image | None = None,
+    progress: Progress | None = None,
+) -> Prepared:
+    """Register, resample and normalise a study for a network.
+
+    Parameters
+    ----------
+    study : Study
+        Checked by `SynthCBVLib.imaging.quality.check`.
+    card : ModelCard
+        The network's card.
+    transforms : Mapping, optional
+        Known transforms (points of the reference to points of the image); the others are registered.
+    brain : sitk.Image, optional
+        Known brain mask on the reference image's grid; found on the reference image by default.
+    progress : Progress, optional
+        Told of each image.
+
+    Raises
+    ------
+    InputError
+        If no reference image is there, images do not overlap, or b-values do not serve the card.
+    """
+    reference_modality = reference_of(study, card)
+    reference = sitk.Cast(study.scalar(reference_modality), sitk.sitkFloat32)
+    card_grid = grid(reference, card.spacing)
+    specs = [spec for spec in card.inputs if spec.modality in study.images]
+    findings: list[Finding] = []
+    registrations: dict[Modality, Registration | None] = {}
+    used: dict[Modality, sitk.Transform] = {}
+    blocks: dict[Modality, np.ndarray] = {}
+    covered: dict[Modality, np.ndarray] = {}
+
+    for index, spec in enumerate(specs):
+        step = part(progress, index / (len(specs) + 1), (index + 1) / (len(specs) + 1))
+        image = study.images[spec.modality]
+        if spec.modality is reference_modality:
+            transform: sitk.Transform = sitk.Transform(3, sitk.sitkIdentity)
+        elif transforms is not None and spec.modality in transforms:
+            transform, registrations[spec.modality] = transforms[spec.modality], None
+        else:
+            step(0.0, f"Registering {spec.modality} to {reference_modality}")
+            registration = register(study.scalar(spec.modality), reference)
+            transform, registrations[spec.modality] = registration.transform, registration
+        used[spec.modality] = transform
+        step(0.7, f"Resampling {spec.modality}")
+        volumes, noticed = _channels(image, spec)
+        findings.extend(noticed)
+        covered[spec.modality] = sitk.GetArrayFromImage(coverage(volumes[0], card_grid, transform))
+        blocks[spec.modality] = np.stack(
+            [sitk.GetArrayFromImage(resample(volume, card_grid, transform)) for volume in volumes]
+        )
+
+    part(progress, len(specs) / (len(specs) + 1), 1.0)(0.0, "Finding the brain")
+    if brain is None:
+        brain = brain_mask(reference, reference_modality)
+    mask = resample(brain, card_grid, interpolation="nearest")
+    mask = sitk.Cast(mask > 0, sitk.sitkUInt8)
+    mask_array = sitk.GetArrayViewFromImage(mask)
+    if not mask_array.any():
+        raise InputError(
+            f"{reference_modality} of subject {study.subject}", "no brain found in it",
+            "an image of the head", "Check that the right image was given.",
+        )  # fmt: skip
+    channels = np.zeros((card.channels, *mask_array.shape), dtype=np.float32)
+    present = np.zeros(len(card.inputs), dtype=np.float32)
+    first = 0
+    for index, spec in enumerate(card.inputs):
+        if spec.modality in blocks:
+            normalise = NORMALISATIONS[spec.normalisation]
+            channels[first : first + spec.channels] = normalise(
+                blocks[spec.modality], mask_array * covered[spec.modality]
+            )
+            present[index] = 1.0
+        first += spec.channels
+    return Prepared(
+        channels, present, card_grid, reference, reference_modality, mask, registrations, used,
+        tuple(findings),
+    )  # fmt: skip
+
+
+def reference_of(study: Study, card: ModelCard) -> Modality:
+    """Give the modality whose grid the map gets: the first of the card's references that the study has."""
+    for modality in card.reference:
+        if modality in study.images:
+            return modality
+    raise InputError(
+        f"subject {study.subject}", f"only {', '.join(study.images) or 'no images'}",
+        f"a reference image, one of {', '.join(card.reference)}",
+    )  # fmt: skip
+
+
+def coverage(image: sitk.Image, reference: sitk.Image, transform: sitk.Transform) -> sitk.Image:
+    """Tell where a 3D image's field of view covers a grid: uint8, 1 inside, 0 outside.
+
+    Parameters
+    ----------
+    image : sitk.Image
+        Whose field of view counts.
+    reference : sitk.Image
+        The grid.
+    transform : sitk.Transform
+        Points of the reference to points of the image.
+    """
+    ones = sitk.Image(image.GetSize(), sitk.sitkUInt8) + 1
+    ones.CopyInformation(image)
+    return resample(ones, reference, transform, interpolation="nearest")
+
+
+def normalised_rcbv(rcbv: sitk.Image, mask: sitk.Image, card: ModelCard) -> sitk.Image:
+    """Bring a real rCBV map into the unit of a card's synthetic map, to compare or to train.
+
+    Parameters
+    ----------
+    rcbv, mask : sitk.Image
+        Map and brain mask on one grid; the map is set to 0 outside the mask and where negative.
+    card : ModelCard
+        Whose output normalisation is applied.
+    """
+    inside = sitk.GetArrayViewFromImage(mask) > 0
+    array = np.maximum(np.where(inside, sitk.GetArrayViewFromImage(rcbv), 0.0), 0.0)
+    return like(NORMALISATIONS[card.output.normalisation](array[None], inside)[0], rcbv)
+
+
+def cbf_image(series: AslSeries) -> tuple[sitk.Image, tuple[Finding, ...]]:
+    """Quantify ASL, or give relative perfusion (control - label)/M0 where timing is not recorded.
+
+    Returns
+    -------
+    tuple
+        CBF in ml/100 g/min (or relative perfusion, no unit), 0 where M0 shows no tissue; findings.
+    """
+    control, label, m0 = (
+        sitk.GetArrayFromImage(image).astype(np.float64)
+        for image in (series.control, series.label, series.m0)
+    )
+    tissue = m0 > _M0_FLOOR * np.percentile(m0, 99)
+    safe_m0 = np.where(tissue, m0, 1.0)
+    difference = np.where(tissue, control - label, 0.0)
+    if series.label_duration is None or series.post_label_delay is None:
+        cbf = difference / safe_m0
+        missing = "label duration" if series.label_duration is None else "post-labelling delay"
+        findings: tuple[Finding, ...] = (
+            Finding(
+                "warning",
+                Modality.CBF,
+                f"The {missing} is not recorded: perfusion is relative, not in ml/100 g/min",
+                "Give the label duration and delay if they are known; the rCBV map is relative in any case.",
+            ),
+        )
+    else:
+        protocol = asl.AslProtocol(
+            labelling=series.labelling,
+            label_duration=series.label_duration,
+            post_label_delay=series.post_label_delay,
+        )
+        cbf, findings = asl.quantify(difference, safe_m0, protocol), ()
+    return like(cbf.astype(np.float32), series.control), findings
+
+
+def _channels(image: StudyImage, spec: InputSpec) -> tuple[list[sitk.Image], tuple[Finding, ...]]:
+    """Give the scalar volumes of one input, in channel order, on their own grid."""
+    if isinstance(image, DiffusionSeries):
+        return _diffusion_channels(image, spec), ()
+    if isinstance(image, AslSeries):
+        cbf, findings = cbf_image(image)
+        return [cbf], findings
+    return [sitk.Cast(image, sitk.sitkFloat32)], ()
+
+
+def _diffusion_channels(series: DiffusionSeries, spec: InputSpec) -> list[sitk.Image]:
+    """Pick the card's b-values from the averaged series."""
+    averaged = series.averaged()
+    volumes = split_volumes(averaged.image)
+    available = np.asarray(averaged.b_values)
+    chosen = []
+    for b in spec.b_values:
+        nearest = int(np.argmin(np.abs(available - b)))
+        if abs(available[nearest] - b) > max(_B_VALUE_TOLERANCE * b, 5.0):
+            raise InputError(
+                series.name,
+                f"b-values {_numbers(averaged.b_values)}",
+                f"b-values {_numbers(spec.b_values)} s/mm² (within 5 %), {b:g} is missing",
+                "Use a model trained for these b-values.",
+            )
+        chosen.append(volumes[nearest])
+    return chosen
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:g}" for value in values)

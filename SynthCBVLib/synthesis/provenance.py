@@ -1,0 +1,84 @@
+"""Provenance: what a map was made from, with what, and what was noticed. No names, dates or paths."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+import SimpleITK as sitk
+
+from SynthCBVLib import __version__
+from SynthCBVLib.imaging.quality import Finding
+from SynthCBVLib.imaging.study import AslSeries, DiffusionSeries, Study, StudyImage
+from SynthCBVLib.synthesis.model import Model
+from SynthCBVLib.synthesis.preprocess import Prepared
+
+
+def describe(
+    study: Study, model: Model, prepared: Prepared, device: str, findings: Sequence[Finding]
+) -> dict[str, Any]:
+    """Describe a synthesis in JSON-ready form.
+
+    Same study, same weights and same device give the same description: it holds no time.
+    """
+    card = model.card
+    used = [spec.modality for spec in card.inputs if spec.modality in study.images]
+    return {
+        "software": {"name": "SynthCBV", "version": __version__},
+        "quantity": "synthetic rCBV",
+        "unit": card.output.unit,
+        "model": {
+            "name": card.name,
+            "version": card.version,
+            "weights_sha256": model.sha256,
+            "training_data": card.training_data,
+            "intended_use": card.intended_use,
+        },
+        "device": device,
+        "reference": prepared.reference_modality.value,
+        "inputs": {modality.value: {"sha256": fingerprint(study.images[modality])} for modality in used},
+        "registration": {
+            modality.value: {
+                "parameters": list(transform.GetParameters()),
+                "fixed_parameters": list(transform.GetFixedParameters()),
+                **_metric(prepared, modality),
+            }
+            for modality, transform in prepared.transforms.items()
+            if modality is not prepared.reference_modality
+        },
+        "findings": [asdict(finding) for finding in findings],
+    }
+
+
+def fingerprint(image: StudyImage) -> str:
+    """SHA-256 of an image's voxels, geometry and b-values or timing."""
+    digest = hashlib.sha256()
+    parts: list[sitk.Image]
+    if isinstance(image, DiffusionSeries):
+        parts, extra = [image.image], repr(image.b_values)
+    elif isinstance(image, AslSeries):
+        parts = [image.control, image.label, image.m0]
+        extra = repr((image.labelling, image.label_duration, image.post_label_delay))
+    else:
+        parts, extra = [image], ""
+    for part in parts:
+        digest.update(np.ascontiguousarray(sitk.GetArrayViewFromImage(part)).tobytes())
+        geometry = (*part.GetSize(), *part.GetSpacing(), *part.GetOrigin(), *part.GetDirection())
+        digest.update(repr(geometry).encode())
+    digest.update(extra.encode())
+    return digest.hexdigest()
+
+
+def _metric(prepared: Prepared, modality: Any) -> dict[str, Any]:
+    registration = prepared.registrations.get(modality)
+    if registration is None:
+        return {}
+    return {
+        "metric": "Mattes mutual information (lower is better)",
+        "before": registration.before,
+        "after": registration.after,
+        "applied": registration.applied,
+    }
