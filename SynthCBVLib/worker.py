@@ -58,10 +58,10 @@ class Channel:
     def __init__(self, descriptor: int) -> None:
         self._descriptor, self._lock = descriptor, threading.Lock()
 
-    def tell(self, kind: str, **fields: Any) -> None:
+    def tell(self, event: str, /, **fields: Any) -> None:
         """Send one event."""
         # Where both streams end in one pipe, a half line of a library may stand before: begin a new one.
-        line = b"\n" + json.dumps({"type": kind, **fields}, default=str).encode("ascii") + b"\n"
+        line = b"\n" + json.dumps({"type": event, **fields}, default=str).encode("ascii") + b"\n"
         with self._lock:
             while line:
                 line = line[os.write(self._descriptor, line) :]

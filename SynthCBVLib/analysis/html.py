@@ -64,10 +64,11 @@ def text(value: object) -> str:
 
 
 def number(value: float, digits: int = 4) -> str:
-    """Give a number in `digits` significant figures, infinity as ∞."""
+    """Give a number in `digits` significant figures (all of an integer part), infinity as ∞."""
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
-    return f"{value:.{digits}g}".replace("-", "−")
+    form = ".0f" if 10**digits <= abs(value) < 1e9 else f".{digits}g"
+    return f"{value:{form}}".replace("-", "−")
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]], numeric: Sequence[int] = ()) -> str:

@@ -12,13 +12,23 @@ from SynthCBVLib.imaging.study import Modality, like, split_volumes
 
 #: Voxel size (mm) of the search; axes that are coarser by themselves stay.
 WORKING_SPACING = 2.0
-#: Brain tissue is brighter than this fraction of the deep brain's median.  Cortex is at 0.6 to 0.7 of white
-#: matter in T1w; skull and, in T1w and FLAIR, CSF lie at 0.3 or below.
-DARKEST_TISSUE = 0.5
-#: The same where white matter is the darkest tissue (T2w, b = 0, M0): bright CSF spills over the skull.
-DARKEST_TISSUE_T2 = 0.65
+#: Darkest and brightest brain tissue as fractions of the deep brain's median; the brightest holds only near
+#: the surface, where fat is brighter.  In T1w cortex is at 0.6 to 0.7 of white matter, skull and CSF at 0.3
+#: or below, fat from 1.5 up.
+TISSUE_T1 = (0.5, 1.6)
+TISSUE_FLAIR = (0.65, 1.6)
+#: The same where white matter is the darkest tissue (T2w, b = 0, M0), whose bright CSF spills over the skull.
+TISSUE_T2 = (0.65, np.inf)
+#: Fat of the scalp is nowhere deeper, and nowhere closer to the brain (mm).
+THICKEST_SCALP = 18.0
+THINNEST_SKULL = 3.5
+#: Lesions at the surface are at least this fraction of the darkest tissue, and at most twice this wide (mm).
+LESION_DARKNESS = 0.55
+LESION_RADIUS = 20.0
 #: More voxels than this at exactly the lowest value: something was cut out.
 CONSTANT_SHARE = 0.3
+#: Rim of what was cut out, as a fraction of the deep brain's median.
+CUT_EDGE = 0.05
 #: Scalp and skull together are nowhere thinner (mm).
 THINNEST_SCALP = 5.0
 #: Bridges of vessels, nerves and dura between brain and scalp up to twice this thick are cut (mm).
@@ -27,7 +37,7 @@ BRIDGE_RADIUS = 4.0
 SULCUS_RADIUS = 6.0
 #: The brain ends within this distance (mm) below its top; what is lower is neck.
 BRAIN_HEIGHT = 150.0
-_BRIGHT_WHITE_MATTER = (Modality.T1W, Modality.T1C, Modality.FLAIR, None)
+_LIMITS = {None: TISSUE_T1, Modality.T1W: TISSUE_T1, Modality.T1C: TISSUE_T1, Modality.FLAIR: TISSUE_FLAIR}
 _SKULL_DEPTHS = np.arange(3.0, 19.0, 2.0)
 _SKULL_DARKNESS = 0.45
 
@@ -71,14 +81,12 @@ def brain_mask(image: sitk.Image, contrast: Modality | None = None) -> sitk.Imag
         head, depth = work.head()
         level = work.deep_level(head, depth)
         if _cut_out(values) and not work.has_skull(head, depth, level):
-            brain = work.closed(work.largest(head))
+            brain = work.filled(work.closed(work.largest(work.values > CUT_EDGE * level)))
         else:
-            darkest = DARKEST_TISSUE if contrast in _BRIGHT_WHITE_MATTER else DARKEST_TISSUE_T2
-            brain = work.inside_skull(depth, darkest * level)
+            limits = _LIMITS.get(contrast, TISSUE_T2)
+            brain = work.inside_skull(depth, limits[0] * level, limits[1] * level)
     if not brain.any():
-        raise InputError(
-            name, "no brain found", "an image of a head", "Was the right image given?"
-        )
+        raise InputError(name, "no brain found", "an image of a head", "Was the right image given?")
     soft = resample(like(brain.astype(np.float32), small), image)
     return sitk.Cast(soft > 0.5, sitk.sitkUInt8)
 
@@ -128,15 +136,33 @@ class _Volume:
                 medians.append(float(np.median(self.values[shell])))
         return bool(medians) and min(medians) < _SKULL_DARKNESS * level
 
-    def inside_skull(self, depth: np.ndarray, threshold: float) -> np.ndarray:
+    def inside_skull(self, depth: np.ndarray, darkest: float, brightest: float) -> np.ndarray:
         """Find the brain as the largest deep tissue once its bridges to the scalp are cut."""
-        tissue = (self.smooth > threshold) & (depth > THINNEST_SCALP)
+        fat = self.largest((depth < THICKEST_SCALP) & (self.smooth > brightest))
+        not_scalp = (depth > THINNEST_SCALP) & (self.distance(~fat) > THINNEST_SKULL)
+        tissue = not_scalp & (self.smooth > darkest)
         core = self.largest(self.distance(tissue) > BRIDGE_RADIUS)
         core &= self.height > self.top(core) - BRAIN_HEIGHT
         if not core.any():
             return core
-        brain = tissue & (self.distance(~core) <= BRIDGE_RADIUS + 1.0)
-        return self.filled(self.closed(self.largest(brain)))
+        brain = self.closed(self.regrown(core, tissue))
+        # Dark lesions at the brain's surface: darker than tissue, but not as dark as skull
+        lesion = not_scalp & (self.smooth > LESION_DARKNESS * darkest) & self.closed(brain, LESION_RADIUS)
+        lesion = lesion & ~brain
+        brain |= lesion & ndimage.binary_opening(lesion, iterations=2)
+        return self.filled(self.closed(brain))
+
+    def regrown(self, core: np.ndarray, tissue: np.ndarray) -> np.ndarray:
+        """Give the opened tissue its rim back, from neighbour to neighbour, so that no gap is jumped."""
+        axes = [int(s <= BRIDGE_RADIUS) for s in self.spacing]  # longer ones were not eroded along
+        structure = ndimage.generate_binary_structure(3, 1)
+        for axis, eroded in enumerate(axes):
+            if not eroded:
+                structure &= np.expand_dims(
+                    np.array([False, True, False]), [a for a in range(3) if a != axis]
+                )
+        steps = int(np.ceil(BRIDGE_RADIUS / self.spacing.min())) + 1
+        return ndimage.binary_dilation(core, structure, steps, mask=tissue)
 
     def signal(self) -> np.ndarray:
         """Find the largest region with signal in a map."""

@@ -18,7 +18,15 @@ from SynthCBVLib.errors import InputError
 from SynthCBVLib.imaging.asl_files import asl_timing, mean_volume
 from SynthCBVLib.imaging.bids import read_study, write_study
 from SynthCBVLib.imaging.diffusion_files import read_b_values, read_diffusion
-from SynthCBVLib.imaging.image_files import beside, read_image, read_json, write_image, written_whole
+from SynthCBVLib.imaging.image_files import (
+    beside,
+    read_image,
+    read_json,
+    save,
+    writable,
+    write_image,
+    written_whole,
+)
 from SynthCBVLib.imaging.region_files import read_regions, write_regions
 from SynthCBVLib.imaging.study import AslSeries, Modality, Study, StudyImage
 
@@ -28,7 +36,9 @@ __all__ = [
     "read_image",
     "read_regions",
     "read_study",
+    "save",
     "study_from_files",
+    "writable",
     "write_image",
     "write_regions",
     "write_study",

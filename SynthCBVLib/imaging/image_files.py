@@ -98,14 +98,26 @@ def write_image(
     InputError
         If the name has none of the suffixes, or the file cannot be written there.
     """
-    path = Path(path)
-    if image_suffix(path) not in (".nii.gz", ".nii", ".nrrd", ".mha"):
-        raise InputError(path, f"the suffix {path.suffix!r}", "a name ending in .nii.gz, .nii, .nrrd or .mha")
+    path = writable(path)
     targets = [path] if sidecar is None else [path, beside(path, ".json")]
     with written_whole(*targets) as temporary:
         save(image, temporary[0])
         if sidecar is not None:
             save_json(sidecar, temporary[1])
+    return path
+
+
+def writable(path: str | os.PathLike[str]) -> Path:
+    """Check that a name is one that an image can be written to, in one file.
+
+    Raises
+    ------
+    InputError
+        If its suffix is none of .nii.gz, .nii, .nrrd and .mha.
+    """
+    path = Path(path)
+    if image_suffix(path) not in (".nii.gz", ".nii", ".nrrd", ".mha"):
+        raise InputError(path, f"the suffix {path.suffix!r}", "a name ending in .nii.gz, .nii, .nrrd or .mha")
     return path
 
 

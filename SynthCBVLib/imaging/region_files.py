@@ -11,7 +11,7 @@ import numpy as np
 import SimpleITK as sitk
 
 from SynthCBVLib.errors import InputError
-from SynthCBVLib.imaging.image_files import beside, read_image, save, written_whole
+from SynthCBVLib.imaging.image_files import beside, read_image, save, writable, written_whole
 from SynthCBVLib.imaging.study import is_series, like, same_grid
 
 #: Meaning of the labels where no table says otherwise: three tumour and three white-matter regions.
@@ -83,7 +83,7 @@ def write_regions(regions: Mapping[str, sitk.Image], path: str | os.PathLike[str
     InputError
         If there is no region, one is empty, two overlap, or the grids differ.
     """
-    path = Path(path)
+    path = writable(path)
     if not regions:
         raise InputError(path, "no regions to write", "at least one region")
     by_name = {name: label for label, name in DEFAULT_NAMES.items()}

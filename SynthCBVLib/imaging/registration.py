@@ -110,12 +110,17 @@ def register(
     centre = _centroid(levels[0].fixed)
 
     progress(0.05, "Comparing starting positions")
-    starts = _starts(levels[0], centre, trusted=share >= TRUSTED_OVERLAP)
-    best = min((levels[0].optimised(start) for start in starts), key=levels[0].value)
-    found: sitk.Transform = best
-    for number, level in enumerate(levels[1:], start=1):
+    trusted = share >= TRUSTED_OVERLAP
+    starts = _starts(levels[0], centre, trusted)
+    # Half a turn away looks much the same at the coarsest level: such starts compete at the next one too
+    contest = levels[:1] if trusted else levels[:2]
+    candidates: list[sitk.Transform] = list(starts)
+    for level in contest:
+        candidates = [level.optimised(start) for start in candidates]
+    found = min(candidates, key=contest[-1].value)
+    for number in range(len(contest), len(levels)):
         progress(0.2 + 0.6 * number / len(levels), f"Aligning at {LEVELS[number]:g} mm")
-        found = level.optimised(found)
+        found = levels[number].optimised(found)
     if model == "affine":
         progress(0.75, "Aligning with scale and shear")
         found = _affine_of(found)

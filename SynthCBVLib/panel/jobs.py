@@ -7,6 +7,7 @@ import json
 import os
 import queue
 import threading
+import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,8 @@ from SynthCBVLib.panel.processes import Launcher, Process, end_tree, launch_in_s
 
 #: Lines of the worker's other output that are kept for a failure's report.
 LOG_LINES = 200
+#: Seconds in which the last words of an ended process must have arrived.
+GRACE = 1.0
 
 
 @dataclass(frozen=True)
@@ -76,7 +79,7 @@ class WorkerJob:
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._log: deque[str] = deque(maxlen=LOG_LINES)
         self._worker: int | None = None
-        self._ended = False
+        self._ended, self._gone_at = False, 0.0
         self._process: Process = launch(["-m", "SynthCBVLib.worker", str(path)])
         threading.Thread(target=self._read, name="worker output", daemon=True).start()
 
@@ -99,7 +102,9 @@ class WorkerJob:
             try:
                 line = self._lines.get_nowait()
             except queue.Empty:
-                break
+                if not self._gone():
+                    break
+                line = None
             event = self._end_without_result() if line is None else self._understand(line)
             if event is not None:
                 events.append(event)
@@ -128,6 +133,13 @@ class WorkerJob:
                 break
             self._lines.put(line.rstrip("\r\n"))
         self._lines.put(None)
+
+    def _gone(self) -> bool:
+        """Tell whether the process ended a while ago; what it started may still hold its output open."""
+        if self._process.poll() is None:
+            return False
+        self._gone_at = self._gone_at or time.monotonic()
+        return time.monotonic() - self._gone_at > GRACE
 
     def _drain(self) -> None:
         """Look for the worker's process id among lines that were not polled yet."""
@@ -182,8 +194,9 @@ class WorkerJob:
             code: int | str = self._process.wait(2.0)
         except Exception:
             code = "unknown"
-        last = self._log[-1] if self._log else ""
-        message = f"The worker process ended without a result (exit code {code}). {last}".strip()
+        message = f"The worker process ended without a result (exit code {code})."
         if code == -9:
             message += " The system may have ended it for lack of memory."
+        if self._log:
+            message += f" Its last words: {self._log[-1]}"
         return Failed("fault", message, self.log)

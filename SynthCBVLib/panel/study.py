@@ -9,7 +9,7 @@ from slicer.i18n import tr as _
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.imaging.study import Modality
 from SynthCBVLib.panel.selection import Selection, Workflow, selection_from
-from SynthCBVLib.scene import diffusion_series
+from SynthCBVLib.scene import series_b_values
 
 
 class StudySection:
@@ -23,7 +23,6 @@ class StudySection:
 
     def __init__(self, ui: Any) -> None:
         self.ui = ui
-        self._known: tuple[Any, ...] = ()
 
     def update(self, parameters: Any) -> bool:
         """Bring the section up to date with the parameter node.
@@ -34,7 +33,7 @@ class StudySection:
             Whether a synthesis can be started.
         """
         ivim = parameters.workflow is Workflow.IVIM
-        self._show_rows(ivim)
+        self._show_rows(ivim, parameters.cbf is not None)
         try:
             selection = selection_from(parameters)
         except InputError as error:
@@ -52,19 +51,38 @@ class StudySection:
         self.ui.studyStatusLabel.setText(text)
         return not missing and not problem
 
-    def _show_rows(self, ivim: bool) -> None:
+    def _show_rows(self, ivim: bool, has_cbf: bool) -> None:
+        self.ui.t2wLabel.setText(_("T2w:") if ivim else _("T2w (optional):"))
         for widget in (self.ui.dwiLabel, self.ui.dwiSelector, self.ui.bValuesLabel, self.ui.bValuesEdit):
             widget.setVisible(ivim)
         for widget in (
-            self.ui.t1wLabel, self.ui.t1wSelector, self.ui.cbfLabel, self.ui.cbfSelector,
-            self.ui.aslControlLabel, self.ui.aslControlSelector, self.ui.aslLabelLabel, self.ui.aslLabelSelector,
-            self.ui.aslM0Label, self.ui.aslM0Selector, self.ui.labellingLabel, self.ui.labellingSelector,
-            self.ui.labelDurationLabel, self.ui.labelDurationBox,
-            self.ui.postLabelDelayLabel, self.ui.postLabelDelayBox,
-            self.ui.flairLabel, self.ui.flairSelector, self.ui.adcLabel, self.ui.adcSelector,
-            self.ui.t1cLabel, self.ui.t1cSelector,
-        ):  # fmt: skip
+            self.ui.t1wLabel,
+            self.ui.t1wSelector,
+            self.ui.cbfLabel,
+            self.ui.cbfSelector,
+            self.ui.flairLabel,
+            self.ui.flairSelector,
+            self.ui.adcLabel,
+            self.ui.adcSelector,
+            self.ui.t1cLabel,
+            self.ui.t1cSelector,
+        ):
             widget.setVisible(not ivim)
+        for widget in (
+            self.ui.aslControlLabel,
+            self.ui.aslControlSelector,
+            self.ui.aslLabelLabel,
+            self.ui.aslLabelSelector,
+            self.ui.aslM0Label,
+            self.ui.aslM0Selector,
+            self.ui.labellingLabel,
+            self.ui.labellingSelector,
+            self.ui.labelDurationLabel,
+            self.ui.labelDurationBox,
+            self.ui.postLabelDelayLabel,
+            self.ui.postLabelDelayBox,
+        ):
+            widget.setVisible(not ivim and not has_cbf)
 
     def _check_diffusion(self, selection: Selection) -> str:
         """Show the b-values that the DWI brings; give what is wrong with it, if anything."""
@@ -72,17 +90,10 @@ class StudySection:
         if node is None:
             self.ui.bValuesEdit.setPlaceholderText(_("from the DWI"))
             return ""
-        state = (node.GetID(), node.GetMTime(), selection.b_values)
-        if not self._known or self._known[0] != state:  # reading the voxels at every click would be slow
-            self._known = (state, *self._read_diffusion(selection))
-        self.ui.bValuesEdit.setPlaceholderText(self._known[1])
-        return self._known[2]
-
-    @staticmethod
-    def _read_diffusion(selection: Selection) -> tuple[str, str]:
         try:
-            series = diffusion_series(selection.nodes[Modality.DWI], selection.b_values)
+            b_values = series_b_values(node, selection.b_values)
         except InputError as error:
-            return _("such as 0 50 100 1000, one a volume"), str(error)
-        unique = sorted(set(series.b_values))
-        return " ".join(f"{b:g}" for b in unique), ""
+            self.ui.bValuesEdit.setPlaceholderText(_("such as 0 50 100 1000, one a volume"))
+            return str(error)
+        self.ui.bValuesEdit.setPlaceholderText(" ".join(f"{b:g}" for b in b_values))
+        return ""

@@ -21,13 +21,13 @@ class SynthesisSection:
     ----------
     ui : object
         The widgets of the panel by name.
-    finished : callable
-        Called with the new nodes after a synthesis.
+    ended : callable
+        Called at the end of a synthesis, with the new nodes or None.
     """
 
-    def __init__(self, ui: Any, finished: Callable[[SynthesisNodes], None]) -> None:
+    def __init__(self, ui: Any, ended: Callable[[SynthesisNodes | None], None]) -> None:
         self.ui = ui
-        self._finished = finished
+        self._tell_end = ended
         self._started = 0.0
         self.ui.progressBar.setVisible(False)
         self.ui.findingsText.setVisible(False)
@@ -42,8 +42,8 @@ class SynthesisSection:
             )
         else:
             text = _(
-                "Bundled ASL model: IEDN, one encoder for each kind of image. Needs T1w and CBF; T2w, FLAIR, ADC "
-                "and T1c help if they are there. The map has the grid of T1w."
+                "Bundled ASL model: IEDN, one encoder for each kind of image. Needs T1w and CBF; T2w, FLAIR, "
+                "ADC and T1c help if they are there. The map has the grid of T1w."
             )
         self.ui.modelLabel.setText(text)
         self.ui.applyButton.setEnabled(ready and not running)
@@ -76,29 +76,27 @@ class SynthesisSection:
     def finished(self, nodes: SynthesisNodes) -> None:
         """Show that the maps are there."""
         seconds = time.monotonic() - self._started
-        self._ended(_("Done in {seconds:.0f} s: {name}.").format(seconds=seconds, name=nodes.rcbv.GetName()))
-        self._finished(nodes)
+        text = _("Done in {seconds:.0f} s: {name}.").format(seconds=seconds, name=nodes.rcbv.GetName())
+        self._end(text, nodes)
 
     def failed(self, failure: Failed) -> None:
         """Show why there is no map."""
         logging.error("SynthCBV: %s\n%s", failure.message, failure.log)
         if failure.kind == "input":
-            self._ended(failure.message)
+            self._end(failure.message)
         else:
-            self._ended(
-                _("The synthesis failed: {reason} Details are in the error log.").format(
-                    reason=failure.message
-                )
-            )
+            text = _("The synthesis failed: {reason} Details are in the error log.")
+            self._end(text.format(reason=failure.message))
 
     def cancelled(self) -> None:
         """Show that the user stopped it."""
-        self._ended(_("Cancelled; nothing was made."))
+        self._end(_("Cancelled; nothing was made."))
 
     def say(self, text: str) -> None:
         """Show one line under the progress bar."""
         self.ui.synthesisStatusLabel.setText(text)
 
-    def _ended(self, text: str) -> None:
+    def _end(self, text: str, nodes: SynthesisNodes | None = None) -> None:
         self.ui.progressBar.setVisible(False)
         self.say(text)
+        self._tell_end(nodes)

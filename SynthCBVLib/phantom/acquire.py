@@ -54,7 +54,8 @@ def draw_prescription(rng: np.random.Generator, anatomy: Anatomy) -> Prescriptio
     angles = [rng.uniform(-12, 12), rng.uniform(-3, 3), rng.uniform(-3, 3)]
     direction = Rotation.from_euler("xyz", angles, degrees=True).as_matrix()
     points = anatomy.grid.points(np.flatnonzero(anatomy.brain.ravel())[::7]).astype(float)
-    along = points @ direction
+    # einsum, unlike matrix products, adds in one order however many threads there are.
+    along = np.einsum("ij,jk->ik", points, direction)
     centre = direction @ ((along.min(0) + along.max(0)) / 2)
     return Prescription(direction, centre, float(along[:, 2].max()) + 4.0)
 
@@ -107,7 +108,10 @@ def sample(
         reference_k = sitk.Image(reference)
         reference_k.SetOrigin(np.array(reference.GetOrigin()) + normal * shift)
         sampled = sitk.GetArrayFromImage(sitk.Resample(moving, reference_k, inverse, sitk.sitkLinear, 0.0))
-        total = sampled if total is None else total + sampled
+        if total is None:
+            total = sampled
+        else:
+            total += sampled
     total /= np.float32(points)
     if in_plane > 1:
         n = acquisition.matrix

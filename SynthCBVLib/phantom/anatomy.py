@@ -298,7 +298,8 @@ def fit_sagittal_plane(template_x: np.ndarray, brain: np.ndarray, grid: Grid) ->
     points = grid.points(np.flatnonzero(((np.abs(template_x) < 1.0) & brain).ravel())).astype(float)
     centre = points.mean(0)
     # Left-right as a linear function of the other two axes: the plane is never far from x = constant.
-    slopes = np.linalg.lstsq(points[:, 1:] - centre[1:], points[:, 0] - centre[0], rcond=None)[0]
+    lateral, others = points[:, 0] - centre[0], points[:, 1:] - centre[1:]
+    slopes = np.linalg.solve(np.einsum("ij,ik->jk", others, others), np.einsum("ij,i->j", others, lateral))
     normal = np.array([1.0, -slopes[0], -slopes[1]])
     normal /= np.linalg.norm(normal)
     return normal, float(normal @ centre)

@@ -135,8 +135,8 @@ def _draw_site(
         grid.start
     )
     n, offset = anatomy.sagittal_plane
-    lateral = np.abs(coarse @ n - offset)
-    below = top - coarse @ normal
+    lateral = np.abs(np.einsum("ij,j->i", coarse, n) - offset)
+    below = top - np.einsum("ij,j->i", coarse, normal)
     good = (lateral > max(16, 0.85 * radius)) & (below + 0.9 * radius < 105) & (below > 0.9 * radius + 8)
     # Low sites have little white matter on the other side of their slices.
     good &= below < 88
@@ -150,7 +150,7 @@ def _draw_site(
 def _draw_properties(rng: np.random.Generator, prior: TumourPrior, shape: tuple[int, ...], spacing: float,
                      inside: np.ndarray) -> dict[str, np.ndarray]:  # fmt: skip
     """Draw properties that share part of their variation with CBV, over patients and over voxels."""
-    shared = rng.standard_normal()
+    shared = np.clip(rng.standard_normal(), -2, 2)
     texture = smooth_field(rng, shape, spacing, 6.5, coarse_scale=14.0).ravel()[inside]
     median, spread = prior.cbv
     values = {"cbv": median * np.exp(spread * shared + prior.texture * texture)}

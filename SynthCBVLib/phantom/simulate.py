@@ -121,7 +121,7 @@ def apparent_diffusion(series: np.ndarray, b_values: tuple[float, ...]) -> np.nd
     floor = np.float32(0.06 * np.percentile(means[0], 99))
     logs = np.log(np.maximum(means, 1e-3 * floor))
     centred = levels - levels.mean()
-    slope = np.tensordot(centred.astype(np.float32), logs, 1) / np.float32((centred**2).sum())
+    slope = np.einsum("i,i...->...", centred.astype(np.float32), logs) / np.float32((centred**2).sum())
     return np.where(means[0] > floor, np.clip(-slope, 0, 5e-3), 0).astype(np.float32)
 
 

@@ -113,12 +113,12 @@ class TumourPrior:
 
 
 WILDTYPE = TumourPrior(
-    cbv=(10.0, 0.32), texture=0.27, f=(0.106, 0.26), d=(1.02e-3, 0.13), d_star=(17e-3, 0.25),
+    cbv=(10.2, 0.30), texture=0.27, f=(0.106, 0.26), d=(1.02e-3, 0.13), d_star=(17e-3, 0.25),
     t1=(1620, 0.08), t2=(165, 0.20), cbf=(105, 0.30), transit_time=(1.4, 0.22), water=0.82,
     enhancement=(0.25, 0.7), necrosis=(0.35, 0.65), necrosis_rate=0.85, oedema=(5.0, 16.0),
 )  # fmt: skip
 MUTANT = TumourPrior(
-    cbv=(5.8, 0.40), texture=0.25, f=(0.094, 0.28), d=(1.38e-3, 0.13), d_star=(9e-3, 0.25),
+    cbv=(5.5, 0.36), texture=0.25, f=(0.094, 0.28), d=(1.38e-3, 0.13), d_star=(9e-3, 0.25),
     t1=(1400, 0.10), t2=(270, 0.25), cbf=(46, 0.28), transit_time=(1.3, 0.18), water=0.85,
     enhancement=(0.0, 0.08), necrosis=(0.2, 0.35), necrosis_rate=0.15, oedema=(2.0, 9.0),
 )  # fmt: skip

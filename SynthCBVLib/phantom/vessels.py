@@ -70,7 +70,7 @@ def draw_vessels(rng: np.random.Generator, anatomy: Anatomy) -> tuple[np.ndarray
     shell = np.exp(-np.square((anatomy.depth - np.float32(0.5)) / np.float32(2.0)))
     border = np.maximum(border * (anatomy.depth > -25), shell)
     richness = rng.uniform(0.6, 1.1)
-    for vessel, scale, width, share in ((artery, 13.0, 0.10, 0.5), (vein, 19.0, 0.11, 0.75)):
+    for vessel, scale, width, share in ((artery, 13.0, 0.09, 0.35), (vein, 19.0, 0.10, 0.55)):
         level = smooth_field(rng, anatomy.grid.shape, anatomy.grid.spacing, scale)
         lines = np.exp(-np.square(level / np.float32(width)))
         np.maximum(vessel, np.float32(share * richness) * lines * border, out=vessel)

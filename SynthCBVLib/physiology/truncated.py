@@ -1,4 +1,4 @@
-"""The normal distribution truncated to 0-1, stable however far its mean lies outside."""
+"""The normal distribution truncated to an interval, stable however far its mean lies outside."""
 
 from __future__ import annotations
 
@@ -9,21 +9,25 @@ from scipy.special import erfcx, ndtr
 Array = NDArray[np.float64]
 
 
-def truncated_normal(mean: Array, sd: Array) -> tuple[Array, Array, Array]:
-    """Truncate a normal distribution to 0-1.
+def truncated_normal(
+    mean: Array, sd: Array, lowest: float = 0.0, highest: float = 1.0
+) -> tuple[Array, Array, Array]:
+    """Truncate a normal distribution to an interval.
 
     Parameters
     ----------
     mean, sd : ndarray
         Of the normal distribution before truncation.
+    lowest, highest : float
+        The interval.
 
     Returns
     -------
     log_mass, mean, variance : ndarray
         Logarithm of the mass inside, mean and variance of what is inside.
     """
-    low = -mean / sd
-    high = low + 1 / sd
+    low = (lowest - mean) / sd
+    high = (highest - mean) / sd
     # Reflect so that the bound in the tail is the lower one: only tails are then computed.
     flip = low + high < 0
     a, b = np.where(flip, -high, low), np.where(flip, -low, high)
@@ -41,4 +45,4 @@ def truncated_normal(mean: Array, sd: Array) -> tuple[Array, Array, Array]:
     centre = ratio_a - ratio_b
     variance = sd * sd * np.clip(1 + a * ratio_a - b * ratio_b - centre * centre, 1e-12, 1.0)
     inside = mean + sd * np.where(flip, -centre, centre)
-    return log_mass, np.clip(inside, 0.0, 1.0), variance
+    return log_mass, np.clip(inside, lowest, highest), variance

@@ -6,9 +6,16 @@ world space: linear parent transforms are part of the geometry that a study sees
 
 from SynthCBVLib.scene.application import current_scene, new_scene
 from SynthCBVLib.scene.bundle import load_scene, save_scene
-from SynthCBVLib.scene.regions import add_regions, region_masks, segment_mask, split_regions
+from SynthCBVLib.scene.regions import add_regions, region_masks, segment_mask
 from SynthCBVLib.scene.results import SynthesisNodes, add_ratio_table, add_synthesis, perfusion_colours
-from SynthCBVLib.scene.series import AslNodes, add_study, diffusion_series, series_to_volume, study_from_nodes
+from SynthCBVLib.scene.series import (
+    AslNodes,
+    add_study,
+    diffusion_series,
+    series_b_values,
+    series_to_volume,
+    study_from_nodes,
+)
 from SynthCBVLib.scene.volumes import image_to_volume, volume_to_image
 
 __all__ = [
@@ -27,8 +34,8 @@ __all__ = [
     "region_masks",
     "save_scene",
     "segment_mask",
+    "series_b_values",
     "series_to_volume",
-    "split_regions",
     "study_from_nodes",
     "volume_to_image",
 ]

@@ -124,39 +124,6 @@ def region_masks(
     return masks
 
 
-def split_regions(
-    masks: Mapping[str, sitk.Image], where: str = "regions"
-) -> tuple[dict[str, sitk.Image], dict[str, sitk.Image]]:
-    """Tell tumour from white-matter regions by their names.
-
-    Parameters
-    ----------
-    masks : Mapping
-        Mask of each region by its name.
-    where : str
-        How messages call the regions.
-
-    Returns
-    -------
-    tumour, white_matter : dict
-        The masks of each kind.
-
-    Raises
-    ------
-    InputError
-        If one of the two kinds is missing.
-    """
-    tumour = {name: mask for name, mask in masks.items() if _TUMOUR.search(name)}
-    white = {name: mask for name, mask in masks.items() if _WHITE_MATTER.search(name) and name not in tumour}
-    for kind, found, example in (("tumour", tumour, "Tumour 1"), ("white-matter", white, "White matter 1")):
-        if not found:
-            raise InputError(
-                where, f"no {kind} region among {', '.join(masks)}", f"a region named such as {example!r}",
-                "Rename the segments by what they show.",
-            )  # fmt: skip
-    return tumour, white
-
-
 def add_regions(
     regions: Mapping[str, sitk.Image],
     reference: slicer.vtkMRMLVolumeNode,

@@ -121,6 +121,37 @@ def diffusion_series(nodes: SeriesNodes, b_values: Sequence[float] | None = None
     return DiffusionSeries(join_vector([sitk.Cast(m, sitk.sitkFloat32) for m in members]), b, name)
 
 
+def series_b_values(node: slicer.vtkMRMLNode, b_values: Sequence[float] | None = None) -> tuple[float, ...]:
+    """Give the b-values that `diffusion_series` would use for a node, without copying its voxels.
+
+    Parameters
+    ----------
+    node : vtkMRMLNode
+        Diffusion-weighted, vector, multi-volume or sequence node.
+    b_values : sequence of float, optional
+        s/mm²; they win over those that the node claims.
+
+    Raises
+    ------
+    InputError
+        If the b-values are neither given nor known, or not one a volume.
+    """
+    if node.IsA("vtkMRMLSequenceNode"):
+        known, count = _sequence_b_values(node), node.GetNumberOfDataNodes()
+    else:
+        data = node.GetImageData()
+        known, count = _volume_b_values(node), 0 if data is None else data.GetNumberOfScalarComponents()
+    name = node_name(node)
+    if count < 2:
+        raise InputError(name, f"{count} volumes", "a diffusion series with one volume a b-value")
+    chosen = _choose(b_values, known, count, name)
+    if len(chosen) != count:
+        raise InputError(
+            name, f"{len(chosen)} b-values for {count} volumes", "one b-value (s/mm²) for each volume"
+        )
+    return chosen
+
+
 def study_from_nodes(
     subject: str,
     nodes: Mapping[Modality, SeriesNodes],

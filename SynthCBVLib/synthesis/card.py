@@ -93,8 +93,8 @@ class ModelCard:
     reference : tuple of Modality
         The image whose grid the map gets: the first of these that the study has.
     spacing : tuple of (float or None)
-        Voxel size in mm (x, y, z of the reference's own axes) at which the network works; None keeps
-        the reference's.
+        Voxel size in mm (left-right, front-back, foot-head) at which the network works; None keeps the
+        reference's.
     output : OutputSpec
         The map.
     training : Mapping

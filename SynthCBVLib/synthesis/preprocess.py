@@ -13,7 +13,7 @@ import SimpleITK as sitk
 
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.imaging.brainmask import brain_mask
-from SynthCBVLib.imaging.quality import Finding
+from SynthCBVLib.imaging.quality import B_TOLERANCE, B_TOLERANCE_ABSOLUTE, Finding
 from SynthCBVLib.imaging.registration import Registration, register
 from SynthCBVLib.imaging.resampling import grid, resample
 from SynthCBVLib.imaging.study import (
@@ -30,7 +30,6 @@ from SynthCBVLib.progress import Progress, part
 from SynthCBVLib.synthesis.card import InputSpec, ModelCard
 from SynthCBVLib.synthesis.normalisation import NORMALISATIONS
 
-_B_VALUE_TOLERANCE = 0.05  # relative; scanners report nominal b-values within a few per cent
 _M0_FLOOR = 0.1  # of the 99th percentile of M0: below it there is no tissue to quantify
 
 
@@ -100,7 +99,8 @@ def prepare(
     """
     reference_modality = reference_of(study, card)
     reference = sitk.Cast(study.scalar(reference_modality), sitk.sitkFloat32)
-    card_grid = grid(reference, card.spacing)
+    # Networks have seen axial slices, nose up: a sagittal T1w is turned (axes permuted, nothing resampled).
+    card_grid = grid(sitk.DICOMOrient(reference, "LPS"), card.spacing)
     specs = [spec for spec in card.inputs if spec.modality in study.images]
     findings: list[Finding] = []
     registrations: dict[Modality, Registration | None] = {}
@@ -253,7 +253,7 @@ def _diffusion_channels(series: DiffusionSeries, spec: InputSpec) -> list[sitk.I
     chosen = []
     for b in spec.b_values:
         nearest = int(np.argmin(np.abs(available - b)))
-        if abs(available[nearest] - b) > max(_B_VALUE_TOLERANCE * b, 5.0):
+        if abs(available[nearest] - b) > max(B_TOLERANCE * b, B_TOLERANCE_ABSOLUTE):
             raise InputError(
                 series.name,
                 f"b-values {_numbers(averaged.b_values)}",

@@ -86,7 +86,7 @@ def preset(workflow: str) -> Preset:
         return Preset(_ivim_card(), TrainingConfig(steps=12_000, batch=8, patch=(1, 96, 96)))
     if workflow == "asl":
         return Preset(
-            _asl_card(), TrainingConfig(steps=3_600, batch=4, patch=(12, 64, 64), validate_every=600)
+            _asl_card(), TrainingConfig(steps=2_000, batch=4, patch=(12, 64, 64), validate_every=500)
         )
     raise InputError("workflow", repr(workflow), "ivim or asl")
 

@@ -127,17 +127,6 @@ def test_labelmap_names_come_from_its_colours(scene):
     assert int(array(masks["White matter"]).sum()) == 36
 
 
-def test_names_decide_between_tumour_and_white_matter():
-    mask = box(grid(), slice(0, 1), slice(0, 1), slice(0, 1))
-    tumour, white = mrml.split_regions(
-        dict.fromkeys(("Tumor", "left WM", "lesion 2", "White matter 1", "x"), mask)
-    )
-    assert list(tumour) == ["Tumor", "lesion 2"]
-    assert list(white) == ["left WM", "White matter 1"]
-    with pytest.raises(InputError, match="no white-matter region among Tumour"):
-        mrml.split_regions({"Tumour": mask})
-
-
 def test_empty_and_missing_regions_are_named(drawn, scene):
     _, node, segmentation = drawn
     with pytest.raises(InputError, match="no segment nonsense"):

@@ -112,8 +112,12 @@ def test_volumes_without_b_values_ask_for_them(scene):
     with pytest.raises(InputError, match="multi: no b-values; needed: 4 b-values"):
         mrml.diffusion_series(node)
     assert mrml.diffusion_series(node, B_VALUES).b_values == B_VALUES
-    with pytest.raises(InputError, match="3 b-values for 4 volumes"):
-        mrml.diffusion_series(node, (0, 1, 2))
+    assert mrml.series_b_values(node, B_VALUES) == B_VALUES
+    for read in (mrml.diffusion_series, mrml.series_b_values):
+        with pytest.raises(InputError, match="3 b-values for 4 volumes"):
+            read(node, (0, 1, 2))
+        with pytest.raises(InputError, match="no b-values"):
+            read(node)
 
 
 @pytest.mark.parametrize(
@@ -141,6 +145,7 @@ def test_multi_volume_labels(scene, tag, labels, expected):
 def test_sequences(scene):
     known = mrml.diffusion_series(sequence_node(scene, "b-value", "s/mm2"))
     assert known.b_values == B_VALUES
+    assert mrml.series_b_values(sequence_node(scene, "b-value", "s/mm2")) == B_VALUES
     assert levels(known) == [10.0, 11.0, 12.0, 13.0]
     frames = sequence_node(scene, "time", "s", range(4))
     with pytest.raises(InputError, match="frames: no b-values"):

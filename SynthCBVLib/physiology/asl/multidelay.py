@@ -1,17 +1,22 @@
-"""The numerics of the multi-delay fit: a grid over transit time, flow in closed form."""
+"""CBF and arterial transit time from several delays."""
 
 from __future__ import annotations
 
-import numpy as np
-from numpy.typing import NDArray
+from typing import NamedTuple
 
-from SynthCBVLib.physiology.asl import kinetic
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from SynthCBVLib.errors import InputError
+from SynthCBVLib.physiology.asl.kinetic import general_kinetic
 from SynthCBVLib.physiology.asl.protocol import AslProtocol
-from SynthCBVLib.physiology.asl.quantification import PER_MINUTE
+from SynthCBVLib.physiology.asl.quantification import matched
 from SynthCBVLib.physiology.truncated import truncated_normal
+from SynthCBVLib.progress import Progress, silent
 
 Array = NDArray[np.float64]
 
+_BLOCK = 16384
 _LONGEST = 5.0
 _STEP = 0.05
 #: Flow (ml/100 g/min) for which the grid's washout is computed; the last step corrects for the true one.
@@ -24,7 +29,105 @@ _PRIOR_FLOW = 100.0
 _SHARED_FREEDOM = 20.0
 
 
-def fit(
+class MultiDelay(NamedTuple):
+    """Result of `fit_multi_delay`, each of the signals' leading shape.
+
+    Attributes
+    ----------
+    cbf : ndarray
+        ml/100 g/min.
+    arrival_time : ndarray
+        Arterial transit time, s.
+    cbf_sd, arrival_time_sd : ndarray
+        Posterior standard deviations.
+    """
+
+    cbf: NDArray[np.float64]
+    arrival_time: NDArray[np.float64]
+    cbf_sd: NDArray[np.float64]
+    arrival_time_sd: NDArray[np.float64]
+
+
+def fit_multi_delay(
+    perfusion_weighted: ArrayLike,
+    m0: ArrayLike | None,
+    delays: ArrayLike,
+    protocol: AslProtocol | None = None,
+    tissue_t1: float | None = 1.3,
+    averages: ArrayLike | None = None,
+    arrival_prior: tuple[float, float] = (1.3, 1.0),
+    progress: Progress | None = None,
+) -> MultiDelay:
+    """Fit CBF and arterial transit time to several delays by the general kinetic model.
+
+    For each transit time the signal is proportional to the flow, which is integrated in closed form
+    (truncated to be positive); the transit time is integrated over a grid, with a normal prior as in BASIL
+    (Chappell et al., IEEE Trans Signal Process 2009;57:223).
+
+    Parameters
+    ----------
+    perfusion_weighted : array_like (..., n)
+        Control minus label at each delay.
+    m0 : array_like (...) or scalar
+        Equilibrium magnetisation of the tissue.
+    delays : array_like (n,)
+        Post-labelling delays (inversion times for PASL), s.
+    protocol : AslProtocol, optional
+        Constants and label duration; its own delay is not used.
+    tissue_t1 : float or None
+        See `general_kinetic`.
+    averages : array_like (n,), optional
+        How many pairs went into each delay's signal.
+    arrival_prior : tuple of float
+        Mean and standard deviation of the transit time's prior, s.
+    progress : Progress, optional
+        Called after each block; may raise `Cancelled`.
+
+    Returns
+    -------
+    MultiDelay
+        CBF and arrival time with standard deviations, 0 where M0 is not positive or a signal not finite.
+
+    Raises
+    ------
+    InputError
+        If fewer than 3 different delays are given, lengths differ or M0 is missing.
+    """
+    protocol, progress = protocol or AslProtocol(), progress or silent
+    delays = np.asarray(delays, float).ravel()
+    signals = np.asarray(perfusion_weighted, float)
+    if np.unique(delays).size < 3:
+        raise InputError(
+            "ASL delays", f"{np.unique(delays).size} different delays", "at least 3 for arrival times"
+        )
+    if delays.max() > 30 or delays.min() < 0:
+        raise InputError(
+            "ASL delays", f"{delays.tolist()}", "times in seconds", "Divide milliseconds by 1000."
+        )
+    if signals.ndim < 1 or signals.shape[-1] != delays.size:
+        raise InputError(
+            "perfusion-weighted signals", f"shape {signals.shape}", f"last axis of {delays.size} delays"
+        )
+    counts = np.ones_like(delays) if averages is None else np.asarray(averages, float).ravel()
+    if counts.shape != delays.shape or not np.all(counts > 0):
+        raise InputError("ASL averages", f"{counts.tolist()}", "a positive count for each delay")
+    _, m0 = matched(signals[..., 0], m0)
+    shape = signals.shape[:-1]
+    scale = np.broadcast_to(m0 * protocol.m0_factor, shape).reshape(-1)
+    flat = signals.reshape(-1, delays.size)
+    usable = np.isfinite(scale) & (scale > 0) & np.isfinite(flat).all(1)
+    usable = np.flatnonzero(usable & flat.any(1))
+    results = np.zeros((4, scale.size))
+    for i in range(0, usable.size, _BLOCK):
+        where = usable[i : i + _BLOCK]
+        results[:, where] = _fit(
+            flat[where] / scale[where, None], delays, counts, protocol, tissue_t1, arrival_prior
+        )
+        progress(min((i + _BLOCK) / usable.size, 1.0), "Fitting delays")
+    return MultiDelay(*(values.reshape(shape) for values in results))
+
+
+def _fit(
     y: Array,
     delays: Array,
     counts: Array,
@@ -40,7 +143,7 @@ def fit(
         CBF (ml/100 g/min), arrival time (s) and their standard deviations.
     """
     arrival = np.arange(0.0, _LONGEST + _STEP / 2, _STEP)
-    unit = kinetic.general_kinetic(_TYPICAL_FLOW, protocol, arrival, 1.0, tissue_t1, delays)
+    unit = general_kinetic(_TYPICAL_FLOW, protocol, arrival, 1.0, tissue_t1, delays)
     unit *= _LARGEST_FLOW / _TYPICAL_FLOW
     weighted = y * counts
     energy = np.maximum(unit**2 @ counts, 1e-12 * (unit**2 @ counts).max())[:, None]
@@ -84,11 +187,11 @@ def _correct_washout(
     """Account for the washout that goes with each voxel's own flow instead of the grid's typical one."""
     if tissue_t1 is None:
         return cbf
-    assumed = kinetic.general_kinetic(_TYPICAL_FLOW, protocol, time, 1.0, tissue_t1, delays) / _TYPICAL_FLOW
+    assumed = general_kinetic(_TYPICAL_FLOW, protocol, time, 1.0, tissue_t1, delays) / _TYPICAL_FLOW
     corrected = cbf
     for _ in range(3):
         flow = np.maximum(corrected, 1e-3)
-        actual = kinetic.general_kinetic(flow, protocol, time, 1.0, tissue_t1, delays) / flow[:, None]
+        actual = general_kinetic(flow, protocol, time, 1.0, tissue_t1, delays) / flow[:, None]
         energy = (actual**2) @ counts
         ratio = np.divide((actual * assumed) @ counts, energy, out=np.ones_like(energy), where=energy > 0)
         corrected = cbf * np.clip(ratio, 0.5, 2.0)
@@ -108,7 +211,7 @@ def _refine(
     """Finish by Gauss-Newton where the posterior is narrower than the grid can show."""
 
     def model(flow: Array, arrival: Array) -> Array:
-        return kinetic.general_kinetic(flow, protocol, arrival, 1.0, tissue_t1, delays)
+        return general_kinetic(flow, protocol, arrival, 1.0, tissue_t1, delays)
 
     def cost(flow: Array, arrival: Array) -> Array:
         return (y - model(flow, arrival)) ** 2 @ counts

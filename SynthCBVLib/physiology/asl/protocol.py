@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from SynthCBVLib.errors import InputError
 
-#: Labelling efficiency of each technique (white paper, Table 3).
+#: Labelling efficiency, and label or bolus duration (s), of each technique (white paper, Tables 1 and 3).
 EFFICIENCY = {"pcasl": 0.85, "pasl": 0.98}
+LABEL_DURATION = {"pcasl": 1.8, "pasl": 0.8}
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,8 @@ class AslProtocol:
     ----------
     labelling : {"pcasl", "pasl"}
         Pseudo-continuous or pulsed labelling.
-    label_duration : float
-        Label duration of pCASL, or bolus duration TI1 of PASL (QUIPSS II: .8), s.
+    label_duration : float, optional
+        Label duration of pCASL (1.8 by default), or bolus duration TI1 of PASL (.8 by default), s.
     post_label_delay : float
         Delay after the label of pCASL, or inversion time TI of PASL, s.
     labelling_efficiency : float, optional
@@ -44,7 +45,7 @@ class AslProtocol:
     """
 
     labelling: str = "pcasl"
-    label_duration: float = 1.8
+    label_duration: float | None = None
     post_label_delay: float = 1.8
     labelling_efficiency: float | None = None
     blood_t1: float = 1.65
@@ -60,11 +61,13 @@ class AslProtocol:
         if labelling not in EFFICIENCY:
             raise InputError(
                 "ASL labelling", f"'{self.labelling}'", "'pcasl' or 'pasl'",
-                "Continuous labelling is quantified as pcasl with its own efficiency." * (labelling == "casl"),
+                "Give continuous labelling as pcasl with its own efficiency." if labelling == "casl" else "",
             )  # fmt: skip
         object.__setattr__(self, "labelling", labelling)
         if self.labelling_efficiency is None:
             object.__setattr__(self, "labelling_efficiency", EFFICIENCY[labelling])
+        if self.label_duration is None:
+            object.__setattr__(self, "label_duration", LABEL_DURATION[labelling])
         times = {
             "label duration": self.label_duration,
             "post-labelling delay": self.post_label_delay,

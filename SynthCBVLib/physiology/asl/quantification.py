@@ -84,7 +84,7 @@ def quantify(
         If M0 is missing, shapes do not match, or a check fails.
     """
     protocol = protocol or AslProtocol()
-    weighted, m0 = _matched(perfusion_weighted, m0)
+    weighted, m0 = matched(perfusion_weighted, m0)
     t1, tau, delay = protocol.blood_t1, protocol.label_duration, protocol.post_label_delay
     bolus = t1 * -np.expm1(-tau / t1) if protocol.labelling == "pcasl" else tau
     factor = (
@@ -122,7 +122,8 @@ def smooth_m0(
     return np.where(inside, total / np.maximum(weight, 1e-12), m0)
 
 
-def _matched(weighted: ArrayLike, m0: ArrayLike | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def matched(weighted: ArrayLike, m0: ArrayLike | None) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Check a perfusion-weighted image and its M0 against each other and give both as arrays."""
     if m0 is None:
         raise InputError(
             "ASL M0", "missing", "an M0 image, or a number for M0 of the tissue",

@@ -65,7 +65,9 @@ def find_arterial_input(curves: Array, times: Array, bolus: Bolus, n_voxels: int
     risen = times[(chosen > 0.5 * height[able, None]).argmax(1)]
     late = risen - np.percentile(risen, 2)
     rough = np.abs(np.diff(chosen, 2)).sum(1) / height[able]
-    score = height[able] / (np.maximum(width, step) * (step + np.maximum(late, 0)) * (1 + rough / np.median(rough)))
+    score = height[able] / (
+        np.maximum(width, step) * (step + np.maximum(late, 0)) * (1 + rough / np.median(rough))
+    )
     order = able[np.argsort(score)[::-1]]
     # A few voxels agree on one vessel; the count grows with the brain, up to the number asked for.
     keep = order[: max(1, min(n_voxels, able.size // 8 + 1))]
@@ -87,7 +89,9 @@ class Deconvolution(NamedTuple):
     delay: Array
 
 
-def deconvolve(curves: Array, arterial: Array, times: Array, oscillation_limit: float = 0.065) -> Deconvolution:
+def deconvolve(
+    curves: Array, arterial: Array, times: Array, oscillation_limit: float = 0.065
+) -> Deconvolution:
     """Deconvolve tissue curves from the arterial input, insensitive to its delay.
 
     Block-circulant singular value decomposition with a cut-off chosen for each voxel by the oscillation

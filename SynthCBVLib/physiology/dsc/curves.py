@@ -110,7 +110,11 @@ def find_bolus(mean_curve: Array, baseline: tuple[int, int] | None = None, rises
             skip += 1
     peak = skip + int(np.argmax(smooth[skip:]))
     reference = baseline or (skip, max(peak, skip + 2))
-    level = np.median(curve[reference[0] : reference[1]]) if baseline else np.median(curve[skip : max(peak, skip + 2)])
+    level = (
+        np.median(curve[reference[0] : reference[1]])
+        if baseline
+        else np.median(curve[skip : max(peak, skip + 2)])
+    )
     height = smooth[peak] - level
     # Walk back from the peak to where the curve has risen by a tenth of its height.
     arrival = peak
@@ -201,10 +205,14 @@ def gamma_variate_area(curves: Array, times: Array, bolus: Bolus) -> Array:
         columns = np.stack((np.ones(n_t), np.log(np.maximum(lag, 1e-6)), -lag), -1)
         normal = np.einsum("vt,ti,tj->vij", weight, columns, columns)
         normal[:, np.arange(3), np.arange(3)] += 1e-9 * np.einsum("vii->vi", normal) + 1e-30
-        solution = np.linalg.solve(normal, np.einsum("vt,ti->vi", weight * log_curve, columns)[..., None])[..., 0]
+        solution = np.linalg.solve(normal, np.einsum("vt,ti->vi", weight * log_curve, columns)[..., None])[
+            ..., 0
+        ]
         scale, alpha, rate = solution[:, 0], solution[:, 1], solution[:, 2]
         sound = (alpha > 0) & (rate > 0) & (use.sum(1) >= 4) & (alpha < 50)
-        model = np.exp(np.clip(scale[:, None] + columns[:, 1] * alpha[:, None] - lag * rate[:, None], -700, 300))
+        model = np.exp(
+            np.clip(scale[:, None] + columns[:, 1] * alpha[:, None] - lag * rate[:, None], -700, 300)
+        )
         error = (np.where(inside, curves - np.where(lag > 0, model, 0), 0) ** 2).sum(1)
         better = sound & (error < best)
         with np.errstate(invalid="ignore", over="ignore", divide="ignore"):

@@ -18,8 +18,8 @@ class DscProtocol:
         s.
     quantity : {"signal", "delta_r2star"}
         Whether curves are signals or already changes of R2* (or concentrations).
-    leakage : {"unidirectional", "bidirectional", "none"}
-        Leakage correction: Boxerman-Schmainda-Weisskoff, the same with return of the contrast agent, or none.
+    leakage : {"bidirectional", "unidirectional", "none"}
+        Leakage correction: Boxerman-Schmainda-Weisskoff with return of the contrast agent, without, or none.
     integration : {"numerical", "gamma-variate"}
         Area from the bolus' arrival to the end of the series, or of a gamma-variate fit of the first pass.
     baseline : tuple of int, optional
@@ -30,7 +30,7 @@ class DscProtocol:
 
     echo_time: float = 0.03
     quantity: str = "signal"
-    leakage: str = "unidirectional"
+    leakage: str = "bidirectional"
     integration: str = "numerical"
     baseline: tuple[int, int] | None = None
     oscillation_limit: float = 0.065

@@ -185,7 +185,9 @@ def perfusion(
     t, curves, bolus = series.times, series.curves, series.bolus
     steps = np.diff(t)
     if np.ptp(steps) > 0.05 * np.median(steps):
-        raise InputError("DSC times", f"steps of {steps.min():g} to {steps.max():g} s", "even steps to deconvolve")
+        raise InputError(
+            "DSC times", f"steps of {steps.min():g} to {steps.max():g} s", "even steps to deconvolve"
+        )
     where = np.zeros(len(curves), bool)
     if given is None:
         found = arteries.find_arterial_input(curves, t, bolus)
@@ -245,9 +247,15 @@ class _Series:
         elif rises:
             inside = finite & signal.any(-1)
         else:
-            inside = finite & (early > 0.2 * np.percentile(early[early > 0], 98)) if (early > 0).any() else finite & False
+            inside = (
+                finite & (early > 0.2 * np.percentile(early[early > 0], 98))
+                if (early > 0).any()
+                else finite & False
+            )
         if not inside.any():
-            raise InputError("DSC mask", "no voxel with a signal", "the brain", "Check the mask and the series.")
+            raise InputError(
+                "DSC mask", "no voxel with a signal", "the brain", "Check the mask and the series."
+            )
         values = signal[inside]
         guide = values.mean(0) if arterial is None else arterial
         bolus = bolus_curves.find_bolus(guide, protocol.baseline, rises)

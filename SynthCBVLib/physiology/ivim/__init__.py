@@ -1,12 +1,10 @@
 """Intravoxel incoherent motion: signal, Cramer-Rao bound, and fits of S0, D, f and D*."""
 
 from SynthCBVLib.physiology.ivim.bayes import Prior
-from SynthCBVLib.physiology.ivim.fitting import Flag, IvimMaps, fit
+from SynthCBVLib.physiology.ivim.fitting import Flag, IvimMaps, Method, fit
 from SynthCBVLib.physiology.ivim.model import (
-    D_BOUNDS,
-    D_STAR_BOUNDS,
-    F_BOUNDS,
     SPLIT_B,
+    Bounds,
     CramerRao,
     Scheme,
     cramer_rao,
@@ -14,13 +12,12 @@ from SynthCBVLib.physiology.ivim.model import (
 )
 
 __all__ = [
-    "D_BOUNDS",
-    "D_STAR_BOUNDS",
-    "F_BOUNDS",
     "SPLIT_B",
+    "Bounds",
     "CramerRao",
     "Flag",
     "IvimMaps",
+    "Method",
     "Prior",
     "Scheme",
     "cramer_rao",

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from SynthCBVLib.physiology.ivim.leastsquares import upper_fit
-from SynthCBVLib.physiology.ivim.model import D_BOUNDS, D_STAR_BOUNDS, Scheme
+from SynthCBVLib.physiology.ivim.model import Bounds, Scheme
 from SynthCBVLib.physiology.truncated import truncated_normal
 
 Array = NDArray[np.float64]
@@ -50,9 +50,9 @@ class Posterior:
     log_d_star_sd: Array
 
 
-def d_star_nodes(n: int) -> Array:
-    """Give `n` logarithmic steps of D* over its bounds, mm²/s."""
-    return np.geomspace(max(D_STAR_BOUNDS[0], 1e-3), D_STAR_BOUNDS[1], n)
+def d_star_nodes(n: int, bounds: Bounds) -> Array:
+    """Give `n` logarithmic steps of D* over its bounds (from .001 on), mm²/s."""
+    return np.geomspace(max(bounds.d_star[0], min(1e-3, 0.1 * bounds.d_star[1])), bounds.d_star[1], n)
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class Conditional:
     log_volume: Array
 
 
-def conditional(y: Array, scheme: Scheme, nodes: Array, iterations: int = 3) -> Conditional:
+def conditional(y: Array, scheme: Scheme, nodes: Array, bounds: Bounds, iterations: int = 2) -> Conditional:
     """Fit S0, D and f for each D* node.
 
     Parameters
@@ -86,6 +86,8 @@ def conditional(y: Array, scheme: Scheme, nodes: Array, iterations: int = 3) -> 
         Their b-values and weights.
     nodes : ndarray (n_nodes,)
         D*, mm²/s.
+    bounds : Bounds
+        Of D.
     iterations : int
         Gauss-Newton steps in D.
     """
@@ -96,7 +98,7 @@ def conditional(y: Array, scheme: Scheme, nodes: Array, iterations: int = 3) -> 
     g22 = (w @ fast**2)[:, None]
     y2 = (fast * w[:, None]).T @ y
     yy = w @ y**2
-    d = np.repeat(upper_fit(y, scheme)[1][None], nodes.size, 0)
+    d = np.repeat(upper_fit(y, scheme, bounds)[1][None], nodes.size, 0)
     for step in range(iterations + 1):
         # One small product a node: BLAS then stays on this thread, and blocks run beside each other.
         slow = np.exp(-b[:, None] * d[:, None, :])
@@ -111,7 +113,7 @@ def conditional(y: Array, scheme: Scheme, nodes: Array, iterations: int = 3) -> 
         q = np.maximum(gbb - g1b * h1 - g2b * h2, 1e-9 * gbb)
         if step < iterations:
             gradient = -(yb - a1 * g1b - a2 * g2b) / (a1 * q)
-            d = np.clip(d + np.clip(gradient, -0.5 * d, d), *D_BOUNDS)
+            d = np.clip(d + np.clip(gradient, -0.5 * d, d), *bounds.d)
     rss = np.maximum(yy - 2 * (a1 * y1 + a2 * y2) + a1 * (a1 * g11 + 2 * a2 * g12) + a2 * a2 * g22, 0.0)
     var_d = 1 / (a1 * a1 * q)
     h1, h2 = a1 * h1, a1 * h2
@@ -133,14 +135,25 @@ def conditional(y: Array, scheme: Scheme, nodes: Array, iterations: int = 3) -> 
     )  # fmt: skip
 
 
-def least_rss(fitted: Conditional, nodes: Array) -> Array:
-    """Give the least weighted residual sum of squares (n,) over D* with f kept within 0-1."""
-    outside = fitted.f - np.clip(fitted.f, 0, 1)
+def least_rss(fitted: Conditional, nodes: Array, bounds: Bounds) -> Array:
+    """Give the least weighted residual sum of squares (n,) over D* with f kept within its bounds."""
+    return _bounded_rss(fitted, nodes, bounds).min(0)
+
+
+def best_node(fitted: Conditional, nodes: Array, bounds: Bounds) -> NDArray[np.intp]:
+    """Give the node (n,) at which `least_rss` is reached."""
+    return _bounded_rss(fitted, nodes, bounds).argmin(0)
+
+
+def _bounded_rss(fitted: Conditional, nodes: Array, bounds: Bounds) -> Array:
+    outside = fitted.f - np.clip(fitted.f, *bounds.f)
     rss = fitted.rss + outside**2 / fitted.var_f
-    return np.where(fitted.d < nodes[:, None], rss, np.inf).min(0)
+    return np.where(fitted.d < nodes[:, None], rss, np.inf)
 
 
-def integrate(noise_variance: Array, prior: Prior, nodes: Array, fitted: Conditional) -> Posterior:
+def integrate(
+    noise_variance: Array, prior: Prior, bounds: Bounds, nodes: Array, fitted: Conditional
+) -> Posterior:
     """Integrate over D* and give the posterior's moments.
 
     Parameters
@@ -149,6 +162,8 @@ def integrate(noise_variance: Array, prior: Prior, nodes: Array, fitted: Conditi
         Of a single image.
     prior : Prior
         Of D* and f.
+    bounds : Bounds
+        Of D and f.
     nodes : ndarray (n_nodes,)
         D*, mm²/s, evenly spaced in the logarithm.
     fitted : Conditional
@@ -157,30 +172,28 @@ def integrate(noise_variance: Array, prior: Prior, nodes: Array, fitted: Conditi
     c = fitted
     var_f = c.var_f * noise_variance
     shifted = c.f - var_f / prior.f_scale
-    log_z, mean_f, spread_f = truncated_normal(shifted, np.sqrt(var_f))
+    log_mass_f, mean_f, spread_f = truncated_normal(shifted, np.sqrt(var_f), *bounds.f)
+    # D and S0 follow f along their regression on it.
+    shift, lost = mean_f - c.f, spread_f - var_f
+    slope_d, slope_s0 = c.cov_d_f / c.var_f, c.cov_s0_f / c.var_f
+    mean_s0, spread_s0 = c.s0 + slope_s0 * shift, c.var_s0 * noise_variance + slope_s0**2 * lost
+    spread_d = np.maximum(c.var_d * noise_variance + slope_d**2 * lost, 1e-24)
+    _, mean_d, spread_d = truncated_normal(c.d + slope_d * shift, np.sqrt(spread_d), *bounds.d)
     log_node = np.log(nodes)[:, None]
+    # Towards D* = D the two compartments become one and f loses its meaning: the prior fades out there.
+    apart = 1 - c.d / nodes[:, None]
     log_p = (
         -0.5 * c.rss / noise_variance
         + c.log_volume
         + (0.5 * var_f / prior.f_scale - c.f) / prior.f_scale
-        + log_z
+        + log_mass_f
         - 0.5 * ((log_node - np.log(prior.d_star_median)) / prior.d_star_log_sd) ** 2
+        + prior.taper * np.log(np.maximum(apart, 1e-3))
     )
-    # Towards D* = D the two compartments become one and f loses its meaning: the prior fades out there.
-    apart = 1 - c.d / nodes[:, None]
-    log_p = np.where(apart > 0, log_p + prior.taper * np.log(np.maximum(apart, 1e-3)), -np.inf)
-    log_p -= log_p.max(0)
-    p = np.exp(log_p)
+    # Kept finite, so that a voxel with D at the top of all nodes still has a posterior.
+    log_p = np.where(apart > 0, log_p, -1e30)
+    p = np.exp(log_p - log_p.max(0))
     p /= p.sum(0)
-    # D and S0 follow f along their regression on it.
-    shift = mean_f - c.f
-    slope_d, slope_s0 = c.cov_d_f / c.var_f, c.cov_s0_f / c.var_f
-    mean_d, mean_s0 = np.clip(c.d + slope_d * shift, *D_BOUNDS), c.s0 + slope_s0 * shift
-    lost = spread_f - var_f
-    spread_d, spread_s0 = (
-        c.var_d * noise_variance + slope_d**2 * lost,
-        c.var_s0 * noise_variance + slope_s0**2 * lost,
-    )
     means, sds = [], []
     for mean, spread in ((mean_s0, spread_s0), (mean_d, spread_d), (mean_f, spread_f), (nodes[:, None], 0.0)):
         total = (p * mean).sum(0)

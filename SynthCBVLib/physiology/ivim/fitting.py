@@ -14,17 +14,20 @@ from scipy.special import gammaincinv
 
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.physiology.ivim import bayes, leastsquares
-from SynthCBVLib.physiology.ivim.model import Scheme
+from SynthCBVLib.physiology.ivim.model import Bounds, Scheme
 from SynthCBVLib.progress import Progress, silent
 
 Array = NDArray[np.float64]
+#: How `fit` fits.
 Method = Literal["bayes", "segmented", "nlls"]
 
-_BLOCK = 1024
-_NODES = 24
+_BLOCK = 512
+_NODES = 20
 #: Weight of the whole image's noise level against a voxel's own residual, in degrees of freedom.
 _SHARED_FREEDOM = 20.0
 _SAMPLE = 4096
+#: Signal-to-noise ratio from which on the grid of D* alone is too coarse to judge the residuals.
+_SHARP_SNR = 150.0
 
 
 class Flag(IntFlag):
@@ -83,6 +86,7 @@ def fit(
     noise_sd: float | None = None,
     magnitude: bool = True,
     prior: bayes.Prior | None = None,
+    bounds: Bounds | None = None,
     workers: int | None = None,
 ) -> IvimMaps:
     """Fit S0, D, f and D* to diffusion-weighted signals.
@@ -110,6 +114,8 @@ def fit(
         Whether signals are magnitudes, whose Rician floor is then removed (to first order in the noise).
     prior : bayes.Prior, optional
         Prior of D* and f of the Bayesian fit.
+    bounds : Bounds, optional
+        Physical bounds of D, f and D*, of all methods.
     workers : int, optional
         Threads; the number of cores by default.
 
@@ -133,12 +139,13 @@ def fit(
         raise InputError("method", repr(method), "bayes, segmented or nlls")
     scheme = Scheme.of(b_values, averages, data.shape[-1])
     scheme.require(4, split=True)
+    bounds = bounds or Bounds()
     shape, flat = data.shape[:-1], data.reshape(-1, data.shape[-1])
     flag, lowest = _screen(flat, scheme)
     sound = np.flatnonzero(flag == 0)
     results = np.zeros((8, len(flat)))
     if sound.size:
-        noise = _noise(flat, scheme, sound, lowest) if noise_sd is None else float(noise_sd)
+        noise = _noise(flat, scheme, bounds, sound, lowest) if noise_sd is None else float(noise_sd)
         if not (np.isfinite(noise) and noise >= 0):
             raise InputError("noise_sd", f"{noise_sd}", "a finite number >= 0")
         dark = lowest[sound] < 3 * noise
@@ -146,7 +153,7 @@ def fit(
         sound = sound[~dark]
     else:
         noise = 0.0
-    task = _Task(scheme, method, noise, noise_sd is not None, magnitude, prior or bayes.Prior())
+    task = _Task(scheme, method, bounds, noise, noise_sd is not None, magnitude, prior or bayes.Prior())
     progress = progress or silent
     progress(0.0, "Fitting IVIM")
     blocks = [sound[i : i + _BLOCK] for i in range(0, sound.size, _BLOCK)]
@@ -164,6 +171,7 @@ class _Task:
 
     scheme: Scheme
     method: str
+    bounds: Bounds
     noise_sd: float
     noise_known: bool
     magnitude: bool
@@ -179,12 +187,13 @@ class _Task:
             means, sds = self._bayes(y, floor)
         else:
             solver = leastsquares.nlls if self.method == "nlls" else leastsquares.segmented
-            means, rss, information = solver(y, self.scheme)
+            means, rss, information = solver(y, self.scheme, self.bounds)
             sds = _finite(leastsquares.deviations(information, self._variance(rss, floor))).T
             means = means.T
-        at_bound = (
-            (means[2] <= 0) | (means[2] >= 1) | (means[1] <= 1e-4) | (means[1] >= 4e-3) | (means[3] >= 0.2)
-        )
+        _, d, f, d_star = means
+        edges = self.bounds
+        at_bound = (d <= edges.d[0]) | (d >= edges.d[1]) | (f <= edges.f[0]) | (f >= edges.f[1])
+        at_bound |= (d_star <= np.maximum(d, edges.d_star[0])) | (d_star >= edges.d_star[1])
         return np.concatenate((means, sds, at_bound[None]))
 
     def _variance(self, rss: Array, floor: Array) -> Array:
@@ -195,22 +204,36 @@ class _Task:
         return np.maximum((shared + rss) / (_SHARED_FREEDOM + own), floor)
 
     def _bayes(self, y: Array, floor: Array) -> tuple[Array, Array]:
-        nodes = bayes.d_star_nodes(_NODES)
-        fitted = bayes.conditional(y, self.scheme, nodes)
-        variance = self._variance(bayes.least_rss(fitted, nodes), floor)
-        posterior = bayes.integrate(variance, self.prior, nodes, fitted)
+        nodes = bayes.d_star_nodes(_NODES, self.bounds)
+        fitted = bayes.conditional(y, self.scheme, nodes, self.bounds)
+        least = bayes.least_rss(fitted, nodes, self.bounds)
+        # At high signal-to-noise the distance of the data to the nearest node would pass for noise.
+        if self.noise_sd * _SHARP_SNR < np.median(y[0]):
+            least = np.minimum(least, _least_squares(y, self.scheme, self.bounds, fitted, nodes)[1])
+        variance = self._variance(least, floor)
+        posterior = bayes.integrate(variance, self.prior, self.bounds, nodes, fitted)
         means, sds = posterior.means, posterior.sds
         # Where D* is known better than the grid's step, the posterior is Gaussian: least squares finishes.
         sharp = np.flatnonzero(posterior.log_d_star_sd < 0.7 * np.log(nodes[1] / nodes[0]))
         if sharp.size:
-            begin = means[:, sharp].T
-            begin[:, 2] = np.clip(begin[:, 2], 1e-3, 0.999)
-            found, rss, information = leastsquares.solve(y[:, sharp], self.scheme, begin, (True,) * 4)
+            found, _, information = leastsquares.solve(
+                y[:, sharp], self.scheme, self.bounds, means[:, sharp].T
+            )
             deviation = leastsquares.deviations(information, variance[sharp])
-            inside = (found[:, 2] > 0) & (found[:, 2] < 1) & (found[:, 1] < 0.9 * found[:, 3])
+            low, high = self.bounds.f
+            inside = (found[:, 2] > low) & (found[:, 2] < high) & (found[:, 1] < 0.9 * found[:, 3])
             inside &= np.isfinite(deviation).all(1)
             means[:, sharp[inside]], sds[:, sharp[inside]] = found[inside].T, deviation[inside].T
         return means, sds
+
+
+def _least_squares(
+    y: Array, scheme: Scheme, bounds: Bounds, fitted: bayes.Conditional, nodes: Array
+) -> tuple[Array, Array, Array]:
+    """Fit by least squares from the best node of each voxel."""
+    best, at = bayes.best_node(fitted, nodes, bounds), np.arange(y.shape[1])
+    start = (fitted.s0[best, at], fitted.d[best, at], np.clip(fitted.f[best, at], *bounds.f), nodes[best])
+    return leastsquares.solve(y, scheme, bounds, np.stack(start, -1))
 
 
 def _screen(flat: NDArray, scheme: Scheme) -> tuple[NDArray[np.uint8], Array]:
@@ -224,7 +247,7 @@ def _screen(flat: NDArray, scheme: Scheme) -> tuple[NDArray[np.uint8], Array]:
     return flag, lowest
 
 
-def _noise(flat: NDArray, scheme: Scheme, sound: NDArray[np.intp], lowest: Array) -> float:
+def _noise(flat: NDArray, scheme: Scheme, bounds: Bounds, sound: NDArray[np.intp], lowest: Array) -> float:
     """Estimate the noise of a single image from the residuals of bright voxels."""
     level = lowest[sound]
     tissue = sound[level > 0.2 * np.percentile(level, 98)]
@@ -232,15 +255,20 @@ def _noise(flat: NDArray, scheme: Scheme, sound: NDArray[np.intp], lowest: Array
     freedom = scheme.b.size - 4
     if freedom < 1:
         return 0.02 * float(np.median(lowest[tissue])) * np.sqrt(scheme.weights[0])
-    nodes = bayes.d_star_nodes(_NODES)
+    nodes = bayes.d_star_nodes(_NODES, bounds)
+    half = 2 * gammaincinv(freedom / 2, 0.5)
     found = []
     for i in range(0, tissue.size, _BLOCK):
         y = (flat[tissue[i : i + _BLOCK]].astype(float) @ scheme.members).T.copy()
-        found.append(bayes.least_rss(bayes.conditional(y, scheme, nodes), nodes))
-    return float(np.sqrt(np.median(np.concatenate(found)) / (2 * gammaincinv(freedom / 2, 0.5))))
+        fitted = bayes.conditional(y, scheme, nodes, bounds)
+        rss = bayes.least_rss(fitted, nodes, bounds)
+        if np.sqrt(np.median(rss) / half) * _SHARP_SNR < np.median(y[0]):
+            rss = np.minimum(rss, _least_squares(y, scheme, bounds, fitted, nodes)[1])
+        found.append(rss)
+    return float(np.sqrt(np.median(np.concatenate(found)) / half))
 
 
-def _map(task: _Task, flat: NDArray, blocks: list[NDArray[np.intp]], workers: int):  # noqa: ANN202
+def _map(task: _Task, flat: NDArray, blocks: list[NDArray[np.intp]], workers: int):
     """Run the blocks on threads (numpy leaves the interpreter free) and yield them as they were given."""
     if workers <= 1 or len(blocks) <= 1:
         for where in blocks:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from SynthCBVLib.physiology.ivim.model import D_BOUNDS, D_STAR_BOUNDS, F_BOUNDS, SPLIT_B, Scheme, signal
+from SynthCBVLib.physiology.ivim.model import SPLIT_B, Bounds, Scheme, signal
 
 Array = NDArray[np.float64]
 _DAMPING = 1e-3
 
 
-def upper_fit(y: Array, scheme: Scheme) -> tuple[Array, Array]:
+def upper_fit(y: Array, scheme: Scheme, bounds: Bounds) -> tuple[Array, Array]:
     """Fit a mono-exponential to the b-values from 200 s/mm² on, log-linear and weighted.
 
     Parameters
@@ -20,6 +20,8 @@ def upper_fit(y: Array, scheme: Scheme) -> tuple[Array, Array]:
         Merged signals.
     scheme : Scheme
         Their b-values and weights.
+    bounds : Bounds
+        Of D.
 
     Returns
     -------
@@ -36,20 +38,26 @@ def upper_fit(y: Array, scheme: Scheme) -> tuple[Array, Array]:
     total = weights.sum(0)
     mean_b, mean_z = (weights * b[:, None]).sum(0) / total, (weights * log_z).sum(0) / total
     centred = b[:, None] - mean_b
-    d = np.clip(-(weights * centred * (log_z - mean_z)).sum(0) / (weights * centred**2).sum(0), *D_BOUNDS)
+    d = np.clip(-(weights * centred * (log_z - mean_z)).sum(0) / (weights * centred**2).sum(0), *bounds.d)
     return np.exp(mean_z + d * mean_b), d
 
 
-def start(y: Array, scheme: Scheme) -> Array:
+def start(y: Array, scheme: Scheme, bounds: Bounds) -> Array:
     """Give a starting point (n, 4) of S0, D, f and D* from the segments."""
-    intercept, d = upper_fit(y, scheme)
+    intercept, d = upper_fit(y, scheme, bounds)
     s0 = np.maximum(y[0], 1e-3 * np.max(np.abs(y), axis=0) + 1e-300)
     f = np.clip(1 - intercept / s0, 0.02, 0.6)
-    return np.stack((s0, d, f, np.maximum(0.012, 3 * d)), -1)
+    star = np.clip(np.maximum(0.012, 3 * d), *bounds.d_star)
+    return np.stack((s0, d, np.clip(f, *bounds.f), star), -1)
 
 
 def solve(
-    y: Array, scheme: Scheme, initial: Array, free: tuple[bool, bool, bool, bool], iterations: int = 60
+    y: Array,
+    scheme: Scheme,
+    bounds: Bounds,
+    initial: Array,
+    free: tuple[bool, bool, bool, bool] = (True, True, True, True),
+    iterations: int = 60,
 ) -> tuple[Array, Array, Array]:
     """Minimise the weighted squares within the physical bounds (projected Levenberg-Marquardt).
 
@@ -59,6 +67,8 @@ def solve(
         Merged signals.
     scheme : Scheme
         Their b-values and weights.
+    bounds : Bounds
+        Of D, f and D*.
     initial : ndarray (n, 4)
         S0, D, f, D*.
     free : tuple of bool
@@ -93,7 +103,7 @@ def solve(
         weighted = jacobian * scheme.weights[:, None]
         gradient = np.einsum("nbi,nb->ni", weighted, residual)
         normal = np.swapaxes(weighted, 1, 2) @ jacobian
-        low, high = _box(t)
+        low, high = _box(t, bounds)
         held = ~free_mask | ((t <= low) & (gradient < 0)) | ((t >= high) & (gradient > 0))
         diagonal = np.einsum("nii->ni", normal)
         normal = np.where(held[:, :, None] | held[:, None], 0.0, normal)
@@ -101,7 +111,7 @@ def solve(
         normal[:, index, index] = np.where(held, 1.0, diagonal * (1 + damping[active, None]) + 1e-14)
         step = np.linalg.solve(normal, np.where(held, 0.0, gradient)[..., None])[..., 0]
         step = np.clip(step, -1.0, 1.0)
-        trial = _project(t + step)
+        trial = _project(t + step, bounds)
         trial_cost = _cost(trial, target[active], scheme)
         better = trial_cost <= cost[active]
         change = np.abs(trial - t).max(1)
@@ -120,18 +130,18 @@ def solve(
     return parameters, cost * scale**2, information
 
 
-def nlls(y: Array, scheme: Scheme) -> tuple[Array, Array, Array]:
+def nlls(y: Array, scheme: Scheme, bounds: Bounds) -> tuple[Array, Array, Array]:
     """Fit all four parameters at once, from the segments' estimate; see `solve` for what is returned."""
-    return solve(y, scheme, start(y, scheme), (True, True, True, True))
+    return solve(y, scheme, bounds, start(y, scheme, bounds))
 
 
-def segmented(y: Array, scheme: Scheme) -> tuple[Array, Array, Array]:
+def segmented(y: Array, scheme: Scheme, bounds: Bounds) -> tuple[Array, Array, Array]:
     """Fit D to b >= 200 s/mm² first, then S0, f and D* with D held; see `solve` for what is returned."""
-    return solve(y, scheme, start(y, scheme), (True, False, True, True))
+    return solve(y, scheme, bounds, start(y, scheme, bounds), (True, False, True, True))
 
 
 def deviations(information: Array, noise_variance: Array) -> Array:
-    """Give standard deviations (n, 4) from J'WJ (n, 4, 4) and the noise variance (n,); infinite if unknown."""
+    """Give deviations (n, 4) from J'WJ (n, 4, 4) and the noise variance (n,), infinite where unknown."""
     scale = np.sqrt(np.einsum("nii->ni", information))
     known = scale > 0
     safe = np.where(known, scale, 1.0)
@@ -157,18 +167,17 @@ def _cost(theta: Array, target: Array, scheme: Scheme) -> Array:
     return (target - predicted) ** 2 @ scheme.weights
 
 
-def _box(theta: Array) -> tuple[Array, Array]:
-    low = np.empty_like(theta)
-    high = np.empty_like(theta)
+def _box(theta: Array, bounds: Bounds) -> tuple[Array, Array]:
+    low, high = np.empty_like(theta), np.empty_like(theta)
     low[:, 0], high[:, 0] = 1e-6, 1e3
-    low[:, 1], high[:, 1] = 1e3 * D_BOUNDS[0], 1e3 * D_BOUNDS[1]
-    low[:, 2], high[:, 2] = F_BOUNDS
-    low[:, 3], high[:, 3] = np.log(np.maximum(1e-3 * theta[:, 1], D_STAR_BOUNDS[0])), np.log(D_STAR_BOUNDS[1])
+    low[:, 1], high[:, 1] = 1e3 * bounds.d[0], 1e3 * bounds.d[1]
+    low[:, 2], high[:, 2] = bounds.f
+    low[:, 3] = np.log(np.clip(1e-3 * theta[:, 1], *bounds.d_star))
+    high[:, 3] = np.log(bounds.d_star[1])
     return low, high
 
 
-def _project(theta: Array) -> Array:
+def _project(theta: Array, bounds: Bounds) -> Array:
     theta = theta.copy()
-    theta[:, 1] = np.clip(theta[:, 1], 1e3 * D_BOUNDS[0], 1e3 * D_BOUNDS[1])
-    low, high = _box(theta)
-    return np.clip(theta, low, high)
+    theta[:, 1] = np.clip(theta[:, 1], 1e3 * bounds.d[0], 1e3 * bounds.d[1])
+    return np.clip(theta, *_box(theta, bounds))

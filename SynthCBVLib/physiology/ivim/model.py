@@ -14,11 +14,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from SynthCBVLib.errors import InputError
 
-#: Physical bounds of the fits, mm²/s (D, D*) and 1 (f); D* is at least D.
-D_BOUNDS = (1e-4, 4e-3)
-F_BOUNDS = (0.0, 1.0)
-D_STAR_BOUNDS = (1e-4, 0.2)
-
 #: b-value that separates the perfusion-sensitive from the diffusion part, s/mm².
 SPLIT_B = 200.0
 
@@ -42,6 +37,33 @@ def signal(b_values: ArrayLike, s0: ArrayLike, d: ArrayLike, f: ArrayLike, d_sta
     b = np.asarray(b_values, float)
     s0, d, f, d_star = (np.asarray(x, float)[..., None] for x in (s0, d, f, d_star))
     return s0 * ((1 - f) * np.exp(-b * d) + f * np.exp(-b * d_star))
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """Where the parameters may lie; D* is also at least D.
+
+    Parameters
+    ----------
+    d, d_star : tuple of float
+        Least and largest value, mm²/s.
+    f : tuple of float
+        Least and largest perfusion fraction.
+    """
+
+    d: tuple[float, float] = (1e-4, 4e-3)
+    f: tuple[float, float] = (0.0, 1.0)
+    d_star: tuple[float, float] = (1e-4, 0.2)
+
+    def __post_init__(self) -> None:
+        for name, (low, high), least, most in (
+            ("D", self.d, 0.0, 0.1), ("f", self.f, -1e-12, 1.0), ("D*", self.d_star, 0.0, 10.0),
+        ):  # fmt: skip
+            if not least < low < high <= most:
+                raise InputError(
+                    f"IVIM bounds of {name}", f"{low:g} to {high:g}", "an interval within the physical ones",
+                    "D and D* are in mm²/s (tissue: about .001 and .01).",
+                )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -92,7 +114,7 @@ class Scheme:
             raise InputError("averages", f"{counts.tolist()}", "positive counts")
         if b.max(initial=0) < 20:
             raise InputError(
-                "b-values", f"a largest b-value of {b.max(initial=0):g}", "b-values in s/mm², up to some hundred",
+                "b-values", f"a largest b-value of {b.max(initial=0):g}", "b-values in s/mm²",
                 "Multiply by 1000 if they are in ms/µm².",
             )  # fmt: skip
         unique, inverse = np.unique(np.round(b, 1), return_inverse=True)

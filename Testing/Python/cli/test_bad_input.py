@@ -68,7 +68,7 @@ def test_no_b_values(capsys, files):
 
 def test_wrong_number_of_b_values(capsys, files):
     (files / "dwi.bval").write_text("0 50 100")
-    refuse(capsys, files, *ivim(files), match=["dwi.nii.gz", "3 b-values for 10 volumes"])
+    refuse(capsys, files, *ivim(files), match=["dwi.bval", "dwi.nii.gz", "3 b-values for the 10 volumes"])
 
 
 def test_other_b_values_than_the_models(capsys, files):

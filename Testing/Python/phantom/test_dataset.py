@@ -1,7 +1,5 @@
 """Digital patients on disk, and the verb that writes them."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -78,9 +76,3 @@ def test_bad_arguments_exit_with_two(arguments, tmp_path, capsys):
     assert main(["phantom", *arguments, "--out", str(tmp_path / "x")]) == 2
     assert "needed" in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
-
-
-def test_protocols_are_plain_data():
-    from SynthCBVLib.phantom import COMPACT
-
-    assert dataclasses.replace(COMPACT, dwi_te=60.0).dwi_te == 60.0

@@ -1,12 +1,14 @@
 """Digital patients as a whole: determinism, images, truth, regions and transforms."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
 
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.imaging.study import DiffusionSeries, Modality, same_grid
-from SynthCBVLib.phantom import DigitalPatient
+from SynthCBVLib.phantom import COMPACT, DigitalPatient
 from SynthCBVLib.phantom.simulate import apparent_diffusion
 
 array = sitk.GetArrayFromImage
@@ -21,14 +23,14 @@ def ratio(map_array, truth):
 
 
 def test_same_bits_whichever_images_are_asked_for(wildtype):
-    again = DigitalPatient(11, "wildtype")
+    again = DigitalPatient(11, "wildtype", wildtype.protocol)
     again.truth(Modality.RCBV)
     first = again.study([Modality.ADC, Modality.CBF, Modality.T2W]).images
     second = wildtype.study([Modality.T2W, Modality.DWI, Modality.ADC, Modality.CBF]).images
     for modality in (Modality.ADC, Modality.CBF, Modality.T2W):
         assert np.array_equal(array(first[modality]), array(second[modality]))
         assert same_grid(first[modality], second[modality], 0)
-    other = DigitalPatient(12, "wildtype").study([Modality.T2W]).images[Modality.T2W]
+    other = DigitalPatient(12, "wildtype", wildtype.protocol).study([Modality.T2W]).images[Modality.T2W]
     assert not np.array_equal(array(other), array(second[Modality.T2W]))
 
 
@@ -51,8 +53,9 @@ def test_study_has_every_modality_on_its_own_grid(wildtype):
 def test_fractions_sum_to_the_brain(wildtype_truth):
     t = wildtype_truth
     total = sum(array(i) for i in (t.grey, t.white, t.csf, t.lesion_fraction, t.vessels))
-    inside = array(t.grey) + array(t.white) > 0.9
-    assert inside.any()
+    inside = array(sitk.BinaryErode(t.brain, [4, 4, 1])) > 0
+    inside[[0, -1]] = False  # erosion does not see what lies beyond the first and last slice
+    assert inside.sum() > 50_000
     assert np.abs(total[inside] - 1).max() < 0.02
     assert total.max() < 1.02
     assert set(np.unique(array(t.lesion))) == {0, 1, 2, 3} or set(np.unique(array(t.lesion))) == {0, 1, 3}
@@ -100,7 +103,7 @@ def test_regions_lie_where_a_reader_puts_them(wildtype, reference):
 
 
 def test_true_transform_aligns_images(wildtype):
-    # T1w against T2w anatomy is hard to correlate; the same tissue seen twice is not.
+    # Both are T2-weighted, so plain correlation knows when they lie on each other.
     images = wildtype.study([Modality.T2W, Modality.DWI])
     t2w, b0 = images.scalar(Modality.T2W), images.scalar(Modality.DWI)
 
@@ -111,7 +114,7 @@ def test_true_transform_aligns_images(wildtype):
 
     true = correlation(wildtype.transform(Modality.DWI, Modality.T2W))
     assert true > correlation(sitk.Transform(3, sitk.sitkIdentity)) + 0.02
-    assert true > 0.8
+    assert true > 0.7
     # The truth of each pose says the same: grey matter maps onto grey matter.
     here, there = wildtype.truth(Modality.T2W).grey, wildtype.truth(Modality.DWI).grey
     moved = array(sitk.Resample(there, here, wildtype.transform(Modality.DWI, Modality.T2W)))
@@ -155,10 +158,11 @@ def test_real_rcbv_is_zero_outside_the_brain_and_saturates_in_vessels(wildtype):
 
 def test_wildtype_has_the_higher_real_rcbv():
     real = {}
-    for idh, low, high in (("wildtype", 1.8, 13.0), ("mutant", 0.9, 6.5)):
+    coarse = dataclasses.replace(COMPACT, anatomy_spacing=3.0)
+    for idh, low, high in (("wildtype", 1.8, 13.0), ("mutant", 0.9, 8.5)):
         ratios = []
-        for seed in (21, 22, 23):
-            patient = DigitalPatient(seed, idh)
+        for seed in range(500, 506):
+            patient = DigitalPatient(seed, idh, coarse)
             truth = patient.truth(Modality.RCBV)
             assert low < ratio(array(truth.rcbv), truth) < high
             ratios.append(ratio(array(patient.study([Modality.RCBV]).images[Modality.RCBV]), truth))
@@ -166,15 +170,15 @@ def test_wildtype_has_the_higher_real_rcbv():
     assert real["wildtype"] > 1.2 * real["mutant"]
 
 
-def test_no_lesion_no_regions():
-    patient = DigitalPatient(11, "none")
+def test_no_lesion_no_regions(wildtype):
+    patient = DigitalPatient(11, "none", wildtype.protocol)
     truth = patient.truth()
     assert truth.tumour == () and truth.white_matter == ()
     assert not array(truth.lesion).any() and not array(truth.lesion_fraction).any()
 
 
 def test_head_and_exam_are_the_same_whatever_the_lesion(wildtype):
-    patient = DigitalPatient(11, "none")
+    patient = DigitalPatient(11, "none", wildtype.protocol)
     point = (1.0, 2.0, 3.0)
     for modality in Modality:
         here, there = (p.transforms()[modality].TransformPoint(point) for p in (wildtype, patient))

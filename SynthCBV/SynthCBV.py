@@ -1,0 +1,440 @@
+"""SynthCBV: rCBV maps synthesised from IVIM or ASL MRI, as a module of 3D Slicer."""
+
+import importlib.util
+import sys
+import unittest
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Union
+
+import numpy as np
+import qt
+import SimpleITK as sitk
+import slicer
+import vtk
+from slicer import (
+    vtkMRMLDiffusionWeightedVolumeNode,
+    vtkMRMLLabelMapVolumeNode,
+    vtkMRMLScalarVolumeNode,
+    vtkMRMLSegmentationNode,
+    vtkMRMLSequenceNode,
+    vtkMRMLTableNode,
+    vtkMRMLVectorVolumeNode,
+)
+from slicer.i18n import tr as _
+from slicer.i18n import translate
+from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
+from slicer.ScriptedLoadableModule import (
+    ScriptedLoadableModule,
+    ScriptedLoadableModuleLogic,
+    ScriptedLoadableModuleTest,
+    ScriptedLoadableModuleWidget,
+)
+from slicer.util import VTKObservationMixin
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+if importlib.util.find_spec("SynthCBVLib") is None:  # developer mode: the library lies beside this folder
+    sys.path.insert(0, str(REPOSITORY))
+
+from SynthCBVLib.errors import InputError  # noqa: E402
+from SynthCBVLib.imaging.study import Modality  # noqa: E402
+from SynthCBVLib.panel.background import (  # noqa: E402
+    BackgroundSynthesis,
+    Listener,
+    Request,
+    synthesize_here,
+)
+from SynthCBVLib.panel.dependencies import ensure_packages  # noqa: E402
+from SynthCBVLib.panel.jobs import Failed  # noqa: E402
+from SynthCBVLib.panel.processes import Launcher, launch_in_slicer  # noqa: E402
+from SynthCBVLib.panel.ratios import ratio_table  # noqa: E402
+from SynthCBVLib.panel.regions import RegionsSection  # noqa: E402
+from SynthCBVLib.panel.selection import Workflow, selection_from  # noqa: E402
+from SynthCBVLib.panel.study import StudySection  # noqa: E402
+from SynthCBVLib.panel.synthesis import SynthesisSection  # noqa: E402
+from SynthCBVLib.panel.ticker import Ticker  # noqa: E402
+from SynthCBVLib.progress import Progress  # noqa: E402
+from SynthCBVLib.scene import (  # noqa: E402
+    AslNodes,
+    SynthesisNodes,
+    add_regions,
+    image_to_volume,
+    study_from_nodes,
+)
+
+#: The ways in which Slicer holds images of several b-values.
+DiffusionNode = Union[vtkMRMLDiffusionWeightedVolumeNode, vtkMRMLVectorVolumeNode, vtkMRMLSequenceNode]  # noqa: UP007
+RegionsNode = Union[vtkMRMLSegmentationNode, vtkMRMLLabelMapVolumeNode]  # noqa: UP007
+
+
+class SynthCBV(ScriptedLoadableModule):
+    """The module as Slicer lists it."""
+
+    def __init__(self, parent: object) -> None:
+        super().__init__(parent)
+        self.parent.title = _("SynthCBV")
+        self.parent.categories = [translate("qSlicerAbstractCoreModule", "Image Synthesis")]
+        self.parent.dependencies = []
+        self.parent.contributors = ["SynthCBV developers"]
+        self.parent.helpText = _(
+            "<p>Computes a map of relative cerebral blood volume (rCBV) from images taken without contrast "
+            "agent: diffusion MRI with many b-values and T2w (IVIM), or arterial spin labelling and "
+            "structural MRI (ASL). It shows where the network is unsure, and compares tumour with white "
+            "matter.</p>"
+            "<p><b>Research demonstration, not for diagnosis.</b> The bundled weights were trained on "
+            "digital patients, not on people. A synthetic map does not replace perfusion MRI with contrast "
+            "agent.</p>"
+            "<p>Steps: choose the volumes, click Apply, draw segments named Tumour 1 and White matter 1, and "
+            "click Compute T/WM ratio.</p>"
+        )
+        self.parent.acknowledgementText = _(
+            "The IVIM workflow follows L. Wang, Z. Xing, C. Cai, Z. Chen, D. Cao, S. Cai: DSC-MRI derived "
+            "relative CBV maps synthesized from IVIM-MRI data. The ASL workflow follows the work on "
+            "synthesis of CBV maps from arterial spin labeling and standard MRI with a three-dimensional "
+            "incrementable encoder-decoder network (IEDN). The README gives the references in full."
+        )
+
+
+@parameterNodeWrapper
+class SynthCBVParameterNode:
+    """All choices of the panel; saved with the scene."""
+
+    workflow: Workflow = Workflow.IVIM
+    dwi: DiffusionNode
+    bValues: str = ""
+    t1w: vtkMRMLScalarVolumeNode
+    t2w: vtkMRMLScalarVolumeNode
+    flair: vtkMRMLScalarVolumeNode
+    adc: vtkMRMLScalarVolumeNode
+    t1c: vtkMRMLScalarVolumeNode
+    cbf: vtkMRMLScalarVolumeNode
+    aslControl: vtkMRMLScalarVolumeNode
+    aslLabel: vtkMRMLScalarVolumeNode
+    aslM0: vtkMRMLScalarVolumeNode
+    labelling: Annotated[str, Choice(["pcasl", "pasl"])] = "pcasl"
+    labelDuration: Annotated[float, WithinRange(0.0, 10.0)] = 0.0
+    postLabelDelay: Annotated[float, WithinRange(0.0, 10.0)] = 0.0
+    outputName: str = "SynthCBV"
+    regions: RegionsNode
+    syntheticMap: vtkMRMLScalarVolumeNode
+    realMap: vtkMRMLScalarVolumeNode
+    otherMap: vtkMRMLScalarVolumeNode
+    ratioTable: vtkMRMLTableNode
+
+
+class SynthCBVWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
+    """The panel: wires its sections to the parameter node and to the logic."""
+
+    def __init__(self, parent: object = None) -> None:
+        ScriptedLoadableModuleWidget.__init__(self, parent)
+        VTKObservationMixin.__init__(self)
+        self.logic: SynthCBVLogic | None = None
+        self._parameterNode: SynthCBVParameterNode | None = None
+        self._parameterNodeGuiTag = None
+
+    def setup(self) -> None:
+        """Build the panel when the module is opened for the first time."""
+        ScriptedLoadableModuleWidget.setup(self)
+        uiWidget = slicer.util.loadUI(self.resourcePath("UI/SynthCBV.ui"))
+        self.layout.addWidget(uiWidget)
+        self.ui = slicer.util.childWidgetVariables(uiWidget)
+        uiWidget.setMRMLScene(slicer.mrmlScene)
+
+        self.logic = SynthCBVLogic()
+        self.studySection = StudySection(self.ui)
+        self.synthesisSection = SynthesisSection(self.ui, self.onSynthesisEnded)
+        self.regionsSection = RegionsSection(self.ui)
+        self.ui.applyButton.clicked.connect(self.onApply)
+        self.ui.cancelButton.clicked.connect(self.onCancel)
+        self.ui.ratioButton.clicked.connect(self.onComputeRatios)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.initializeParameterNode()
+
+    def cleanup(self) -> None:
+        """End what runs when the module is unloaded or Slicer closes."""
+        if self.logic is not None:
+            self.logic.cancel()
+        self.setParameterNode(None)
+        self.removeObservers()
+
+    def enter(self) -> None:
+        """Connect to the scene when the user opens the module."""
+        self.initializeParameterNode()
+
+    def exit(self) -> None:
+        """Leave the scene alone while another module is open; a synthesis goes on."""
+        self.setParameterNode(None)
+
+    def onReload(self) -> None:
+        """Reload the module together with its library (developer mode)."""
+        for name in [name for name in sys.modules if name.split(".")[0] == "SynthCBVLib"]:
+            del sys.modules[name]
+        ScriptedLoadableModuleWidget.onReload(self)
+
+    def onSceneStartClose(self, caller: object, event: object) -> None:
+        """End a synthesis whose scene goes away."""
+        if self.logic.running:
+            self.onCancel()
+        self.setParameterNode(None)
+
+    def onSceneEndClose(self, caller: object, event: object) -> None:
+        """Start afresh with the empty scene."""
+        if self.parent.isEntered:
+            self.initializeParameterNode()
+
+    def initializeParameterNode(self) -> None:
+        """Take the parameter node of the scene, made if there is none."""
+        self.setParameterNode(self.logic.getParameterNode())
+
+    def setParameterNode(self, parameterNode: SynthCBVParameterNode | None) -> None:
+        """Bind the panel to a parameter node, or to none."""
+        if self._parameterNode is not None:
+            self._parameterNode.disconnectGui(self._parameterNodeGuiTag)
+            self.removeObserver(self._parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.update)
+        self._parameterNode = parameterNode
+        if parameterNode is not None:
+            self._parameterNodeGuiTag = parameterNode.connectGui(self.ui)
+            self.addObserver(parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.update)
+            self.update()
+
+    def update(self, caller: object = None, event: object = None) -> None:
+        """Bring all sections up to date with the parameter node."""
+        if self._parameterNode is None:
+            return
+        ready = self.studySection.update(self._parameterNode)
+        self.synthesisSection.update(self._parameterNode, ready, self.logic.running)
+        self.regionsSection.update(self._parameterNode)
+
+    def onApply(self) -> None:
+        """Synthesise in a worker process."""
+        parameters = self._parameterNode
+        self.synthesisSection.started()
+        try:
+            selection = selection_from(parameters)
+            study = selection.study()
+            ensure_packages(Path(self.resourcePath("requirements.txt")))
+            request = Request(study, selection.workflow.value, parameters.outputName.strip() or "SynthCBV")
+            self.logic.start(request, self.synthesisSection)
+        except InputError as error:
+            self.synthesisSection.failed(Failed("input", str(error)))
+        except Exception as error:  # shown in the panel; Qt would only print it
+            self.synthesisSection.failed(Failed("fault", f"{type(error).__name__}: {error}"))
+        self.update()
+
+    def onCancel(self) -> None:
+        """End the worker with all it has started."""
+        self.logic.cancel()
+        self.synthesisSection.cancelled()
+
+    def onSynthesisEnded(self, nodes: SynthesisNodes | None) -> None:
+        """Select and show the new maps, if there are any."""
+        if nodes is not None:
+            parameters = self._parameterNode or self.logic.getParameterNode()
+            parameters.syntheticMap = nodes.rcbv
+            slicer.util.setSliceViewerLayers(background=nodes.rcbv)
+        self.update()
+
+    def onComputeRatios(self) -> None:
+        """Compute the table of T/WM ratios of the chosen maps."""
+        parameters = self._parameterNode
+        try:
+            table = self.logic.computeRatios(parameters.regions, self.regionsSection.maps(parameters))
+        except InputError as error:
+            self.regionsSection.failed(error)
+            return
+        parameters.ratioTable = table
+        self.regionsSection.finished(table)
+
+
+class SynthCBVLogic(ScriptedLoadableModuleLogic):
+    """What the panel's buttons do, for the Python console and for scripts.
+
+    Parameters
+    ----------
+    launch : Launcher
+        Starts the worker process; with Slicer's own Python by default.
+    """
+
+    def __init__(self, launch: Launcher = launch_in_slicer) -> None:
+        ScriptedLoadableModuleLogic.__init__(self)
+        self.launch = launch
+        self._background: BackgroundSynthesis | None = None
+        self._ticker: Ticker | None = None
+
+    def getParameterNode(self) -> SynthCBVParameterNode:
+        return SynthCBVParameterNode(super().getParameterNode())
+
+    @property
+    def running(self) -> bool:
+        """Whether a background synthesis is under way."""
+        return self._background is not None and self._background.running
+
+    def synthesize(
+        self,
+        nodes: Mapping[Modality, object],
+        model: str = "ivim",
+        bValues: Sequence[float] | None = None,
+        asl: AslNodes | None = None,
+        name: str = "SynthCBV",
+        device: str = "auto",
+        progress: Progress | None = None,
+        waitForCompletion: bool = True,
+        listener: Listener | None = None,
+    ) -> SynthesisNodes | None:
+        """Synthesise an rCBV map from volumes of the scene.
+
+        Parameters
+        ----------
+        nodes : Mapping
+            Volume node of each modality; keys are `Modality` or its names such as "T2w". DWI may also be a
+            sequence node, or a list of volumes with `bValues`.
+        model : str
+            "ivim", "asl", or the path of a weights file.
+        bValues : sequence of float, optional
+            s/mm², one a volume of the DWI; by default those of the node.
+        asl : AslNodes, optional
+            Control, label and M0, instead of a CBF map.
+        name : str
+            Stands before the names of the new nodes.
+        device : str
+            "auto", "cpu", "cuda" or "mps".
+        progress : Progress, optional
+            Told of each stage, if waiting for completion.
+        waitForCompletion : bool
+            Work in this process until done; otherwise in a worker process, which returns at once.
+        listener : Listener, optional
+            Told of progress and end of the worker process; required if not waiting.
+
+        Returns
+        -------
+        SynthesisNodes or None
+            The new nodes (rcbv, uncertainty, mask), if waiting for completion.
+
+        Raises
+        ------
+        InputError
+            If the volumes cannot be used; the message says why and what to do.
+        """
+        study = study_from_nodes("01", {Modality(key): node for key, node in nodes.items()}, bValues, asl)
+        request = Request(study, model, name, device)
+        if waitForCompletion:
+            return synthesize_here(request, progress)
+        if listener is None:
+            raise InputError("synthesize", "no listener", "a listener, since the maps come later")
+        self.start(request, listener)
+        return None
+
+    def start(self, request: Request, listener: Listener) -> None:
+        """Start a synthesis in a worker process and tell the listener from Slicer's event loop.
+
+        Raises
+        ------
+        InputError
+            If another one is under way, or the study cannot be written.
+        """
+        if self.running:
+            raise InputError(
+                "Synthesis", "another one is running", "one at a time", "Wait for it or cancel it."
+            )
+        self._background = BackgroundSynthesis(
+            request, listener, self.launch, getattr(slicer.app, "temporaryPath", None)
+        )
+        self._ticker = Ticker(self._tick)
+
+    def cancel(self) -> None:
+        """End a background synthesis; no process, file or node of it stays."""
+        if self._ticker is not None:
+            self._ticker.stop()
+        if self.running:
+            self._background.cancel()
+
+    def computeRatios(
+        self,
+        regions: RegionsNode,
+        maps: Mapping[str, vtkMRMLScalarVolumeNode],
+        name: str = "T/WM ratios",
+        waitForCompletion: bool = True,
+        finished: Callable[[vtkMRMLTableNode | None, InputError | None], None] | None = None,
+    ) -> vtkMRMLTableNode | None:
+        """Compute the tumour-to-white-matter ratio of maps.
+
+        Parameters
+        ----------
+        regions : vtkMRMLSegmentationNode or vtkMRMLLabelMapVolumeNode
+            Regions whose names start with Tumour and White matter.
+        maps : Mapping
+            Map by the name of its row.
+        name : str
+            Name of the table node.
+        waitForCompletion : bool
+            Compute now; otherwise at the next turn of Slicer's event loop.
+        finished : callable, optional
+            Called with the table and None, or with None and the error, if not waiting.
+
+        Returns
+        -------
+        vtkMRMLTableNode or None
+            The table, if waiting for completion.
+
+        Raises
+        ------
+        InputError
+            If a region is missing, empty or outside a map.
+        """
+        if waitForCompletion:
+            return ratio_table(regions, maps, name)
+
+        def later() -> None:
+            table, problem = None, None
+            try:
+                table = ratio_table(regions, maps, name)
+            except InputError as error:
+                problem = error
+            if finished is not None:
+                finished(table, problem)
+
+        qt.QTimer.singleShot(0, later)
+        return None
+
+    def _tick(self) -> bool:
+        self._background.poll()
+        return self.running
+
+
+class SynthCBVTest(ScriptedLoadableModuleTest):
+    """Checks the installed module, and runs Testing/Slicer where that lies beside it (developer mode)."""
+
+    def setUp(self) -> None:
+        """Start with an empty scene."""
+        slicer.mrmlScene.Clear(0)
+
+    def runTest(self) -> None:
+        """Run all checks; a failure raises with the report."""
+        self.setUp()
+        self.checkRatioOfKnownMap()
+        self.setUp()
+        self.runFolder(REPOSITORY / "Testing" / "Slicer")
+
+    def checkRatioOfKnownMap(self) -> None:
+        """Check that a map of 1 with a box of 3 has the T/WM ratio 3."""
+        voxels = np.ones((4, 20, 20), dtype=np.float32)
+        tumour, white = np.zeros(voxels.shape, np.uint8), np.zeros(voxels.shape, np.uint8)
+        tumour[1:3, 4:8, 4:8], white[1:3, 12:16, 12:16] = 1, 1
+        voxels[tumour > 0] = 3.0
+        node = image_to_volume(sitk.GetImageFromArray(voxels), "map")
+        masks = {"Tumour 1": sitk.GetImageFromArray(tumour), "White matter 1": sitk.GetImageFromArray(white)}
+        table = SynthCBVLogic().computeRatios(add_regions(masks, node, "Regions"), {"map": node})
+        self.assertAlmostEqual(table.GetTable().GetColumnByName("T/WM ratio").GetValue(0), 3.0, places=5)
+
+    def runFolder(self, folder: Path) -> None:
+        """Run the test files of a folder; an installed extension has none."""
+        suite = unittest.TestSuite()
+        for path in sorted(folder.glob("test_*.py")):
+            spec = importlib.util.spec_from_file_location(path.stem, path)
+            module = importlib.util.module_from_spec(spec)
+            spec.loader.exec_module(module)
+            suite.addTests(unittest.defaultTestLoader.loadTestsFromModule(module))
+        result = unittest.TextTestRunner(verbosity=2).run(suite)
+        if not result.wasSuccessful():
+            raise AssertionError("\n".join(text for _case, text in (*result.errors, *result.failures)))

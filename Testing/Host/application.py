@@ -1,0 +1,246 @@
+"""The application: loads our module as Slicer does and gives it ``slicer.app`` and ``slicer.modules``."""
+
+# ruff: noqa: N802 - names of Slicer and Qt
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import tempfile
+import types
+import unittest
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from Host.facts import REPOSITORY, HostGap
+
+
+class _Gaps:
+    """An object whose missing attributes are gaps of the host."""
+
+    def __getattr__(self, name: str) -> Any:
+        raise HostGap(f"{type(self).__name__.strip('_')}.{name}")
+
+
+class _ModuleManager(_Gaps):
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def module(self, name: str) -> Any:
+        return self._host.modules.get(name)
+
+
+class _App(_Gaps):
+    def __init__(self, host: Host, application: Any) -> None:
+        self._manager, self._application = _ModuleManager(host), application
+        self.temporaryPath = host.temporary.name
+
+    def moduleManager(self) -> _ModuleManager:
+        return self._manager
+
+    def processEvents(self) -> None:
+        self._application.processEvents()
+
+    def testingEnabled(self) -> bool:
+        return True
+
+
+class qSlicerScriptedLoadableModuleWidget(_Gaps):  # noqa: N801
+    """What holds a module's panel in Slicer's window."""
+
+    def __init__(self, widget: Any) -> None:
+        self._widget = widget
+
+    def self(self) -> Any:
+        return self._widget
+
+
+class _Module(_Gaps):
+    """A loaded module, as ``slicer.modules`` and the module manager give it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.name = str(path), path.stem
+        self._representation: Any = None
+
+    def widgetRepresentation(self) -> qSlicerScriptedLoadableModuleWidget:
+        if self._representation is None:
+            kind = getattr(sys.modules[self.name], f"{self.name}Widget")
+            self._representation = qSlicerScriptedLoadableModuleWidget(kind(_panel()))
+            self._representation.self().setup()
+        return self._representation
+
+
+def _panel() -> Any:
+    """Make the widget that a panel is laid out in."""
+    from PySide6.QtWidgets import QVBoxLayout
+
+    from Host.widgets import qMRMLWidget
+
+    panel = qMRMLWidget()
+    panel.setLayout(QVBoxLayout())
+    panel.isEntered = True
+    return panel
+
+
+class ScriptedLoadableModule:
+    """Base of the module class."""
+
+    def __init__(self, parent: Any) -> None:
+        self.parent = parent
+
+
+class ScriptedLoadableModuleWidget:
+    """Base of the panel."""
+
+    def __init__(self, parent: Any = None) -> None:
+        self.moduleName = type(self).__name__.removesuffix("Widget")
+        self.parent, self.layout = parent, parent.layout()
+
+    def setup(self) -> None:
+        """Make the developer's section, which the host does without."""
+
+    def resourcePath(self, name: str) -> str:
+        import slicer
+
+        return str(Path(slicer.util.modulePath(self.moduleName)).parent / "Resources" / name)
+
+
+class ScriptedLoadableModuleLogic:
+    """Base of the logic."""
+
+    def __init__(self, parent: Any = None) -> None:
+        self.moduleName = type(self).__name__.removesuffix("Logic")
+
+    def getParameterNode(self) -> Any:
+        import slicer
+
+        node = slicer.mrmlScene.GetSingletonNode(self.moduleName, "vtkMRMLScriptedModuleNode")
+        if node is None:
+            node = slicer.vtkMRMLScriptedModuleNode()
+            node.SetSingletonTag(self.moduleName)
+            node.SetModuleName(self.moduleName)
+            node.SetName(self.moduleName)
+            node = slicer.mrmlScene.AddNode(node)
+        return node
+
+
+class ScriptedLoadableModuleTest(unittest.TestCase):
+    """Base of the module's test class."""
+
+    def runTest(self) -> None:
+        """Overridden by the module."""
+
+
+class Host:
+    """The application, from construction to `stop`.
+
+    Everything it puts into ``sys.modules`` and into ``slicer`` is taken out again at the end.
+    """
+
+    def __init__(self) -> None:
+        os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+        try:
+            from PySide6.QtWidgets import QApplication
+        except ImportError as error:
+            raise RuntimeError(
+                "Qt cannot be loaded for the tests of the panel. On Debian and Ubuntu, install its libraries "
+                "with: apt-get install libegl1 libgl1 libxkbcommon0 libdbus-1-3 libfontconfig1 libglib2.0-0 "
+                f"({error})"
+            ) from error
+        import slicer
+        import slicer.util
+
+        from SynthCBVLib.scene import new_scene
+
+        self.temporary = tempfile.TemporaryDirectory(prefix="host-")
+        self.application = QApplication.instance() or QApplication([])
+        self.modules: dict[str, _Module] = {}
+        self._undo: list[Callable[[], None]] = []
+        new_scene()
+        self._put_modules(slicer)
+        self._set(slicer, "app", _App(self, self.application))
+        self._set(slicer, "modules", types.SimpleNamespace())
+        self._set(slicer, "qSlicerScriptedLoadableModuleWidget", qSlicerScriptedLoadableModuleWidget)
+
+    def load_module(self, path: Path) -> _Module:
+        """Load a scripted module from its file, unchanged."""
+        import slicer
+
+        name = path.stem
+        spec = importlib.util.spec_from_file_location(name, path)
+        assert spec is not None
+        assert spec.loader is not None
+        python = importlib.util.module_from_spec(spec)
+        self._put(name, python)
+        spec.loader.exec_module(python)
+        module = _Module(path)
+        getattr(python, name)(types.SimpleNamespace(path=str(path)))
+        self.modules[name] = module
+        setattr(slicer.modules, name.lower(), module)
+        return module
+
+    def stop(self) -> None:
+        """Close all panels and take everything out again."""
+        for module in self.modules.values():
+            if module._representation is not None:
+                module.widgetRepresentation().self().cleanup()
+        for undo in reversed(self._undo):
+            undo()
+        for name in [name for name in sys.modules if name.startswith("SynthCBVLib.panel")]:
+            del sys.modules[name]  # they hold the stand-ins
+        self.temporary.cleanup()
+
+    def _put_modules(self, slicer: Any) -> None:
+        from Host import parameter_node, qt_modules, widgets
+
+        self._put("qt", qt_modules.QtModule("qt"))
+        self._put("ctk", qt_modules.CtkModule("ctk"))
+        base = types.ModuleType("slicer.ScriptedLoadableModule")
+        for kind in (
+            ScriptedLoadableModule,
+            ScriptedLoadableModuleWidget,
+            ScriptedLoadableModuleLogic,
+            ScriptedLoadableModuleTest,
+        ):
+            setattr(base, kind.__name__, kind)
+        language = types.ModuleType("slicer.i18n")
+        language.tr = lambda text: text
+        language.translate = lambda context, text: text
+        packaging = types.ModuleType("slicer.packaging")
+        packaging.load_requirements = lambda path: Path(path).read_text(encoding="utf-8").splitlines()
+        packaging.pip_ensure = lambda requirements, requester=None: None  # as in Slicer's testing mode
+        wrapper = types.ModuleType("slicer.parameterNodeWrapper")
+        wrapper.parameterNodeWrapper = parameter_node.parameterNodeWrapper
+        wrapper.Choice, wrapper.WithinRange = parameter_node.Choice, parameter_node.WithinRange
+        for module in (base, language, packaging, wrapper):
+            self._put(module.__name__, module)
+            self._set(slicer, module.__name__.split(".")[1], module)
+        for name, stand_in in widgets.STAND_INS.items():
+            if name.startswith("qMRML"):
+                self._set(slicer, name, stand_in)
+        self._set(slicer.util, "loadUI", qt_modules.load_ui)
+        self._set(slicer.util, "childWidgetVariables", qt_modules.child_variables)
+
+    def _put(self, name: str, module: Any) -> None:
+        before = sys.modules.get(name)
+        sys.modules[name] = module
+        self._undo.append(
+            lambda: sys.modules.pop(name, None) if before is None else sys.modules.update({name: before})
+        )
+
+    def _set(self, target: Any, name: str, value: Any) -> None:
+        missing = object()
+        before = getattr(target, name, missing)
+        setattr(target, name, value)
+        self._undo.append(
+            lambda: delattr(target, name) if before is missing else setattr(target, name, before)
+        )
+
+
+def start() -> Host:
+    """Start the host with our module loaded."""
+    host = Host()
+    host.load_module(REPOSITORY / "SynthCBV" / "SynthCBV.py")
+    return host

@@ -1,0 +1,200 @@
+"""Stand-ins for the ctk and qMRML widgets that our panel uses."""
+
+# ruff: noqa: N802, N815 - names of Slicer and Qt
+
+from __future__ import annotations
+
+from typing import Any
+
+import vtk
+from PySide6.QtCore import Property, QAbstractTableModel, QModelIndex, QRect, Qt, Signal
+from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QComboBox,
+    QHBoxLayout,
+    QStyle,
+    QStyleOptionButton,
+    QTableView,
+    QWidget,
+)
+
+from Host.facts import stands_for
+
+
+@stands_for("qMRMLWidget")
+class qMRMLWidget(QWidget):  # noqa: N801
+    """The root of a module's panel: knows the scene."""
+
+    mrmlSceneChanged = Signal(object)
+
+    def setMRMLScene(self, scene: Any) -> None:
+        self.mrmlSceneChanged.emit(scene)
+
+
+@stands_for("ctkCollapsibleButton")
+class ctkCollapsibleButton(QAbstractButton):  # noqa: N801
+    """A titled section that folds away."""
+
+    contentsCollapsed = Signal(bool)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._folded = False
+        self._bar = self.fontMetrics().height() + 8
+        self.setContentsMargins(0, self._bar, 0, 0)
+
+    def _get(self) -> bool:
+        return self._folded
+
+    def _set(self, folded: bool) -> None:
+        if folded != self._folded:
+            self._folded = folded
+            for child in self.findChildren(QWidget, options=Qt.FindDirectChildrenOnly):
+                child.setVisible(not folded)
+            self.setMaximumHeight(self._bar if folded else 16777215)
+            self.contentsCollapsed.emit(folded)
+
+    collapsed = Property(bool, _get, _set)
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        if event.position().y() <= self._bar:
+            self._set(not self._folded)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter, option = QPainter(self), QStyleOptionButton()
+        option.initFrom(self)
+        option.rect = QRect(0, 0, self.width(), self._bar)
+        self.style().drawControl(QStyle.CE_PushButtonBevel, option, painter, self)
+        arrow = QStyle.PE_IndicatorArrowRight if self._folded else QStyle.PE_IndicatorArrowDown
+        option.rect = QRect(6, self._bar // 2 - 4, 8, 8)
+        self.style().drawPrimitive(arrow, option, painter, self)
+        painter.drawText(QRect(22, 0, self.width(), self._bar), Qt.AlignVCenter, self.text())
+
+
+def _flag(name: str, default: bool) -> Any:
+    def write(self: Any, value: bool) -> None:
+        self._options[name] = value
+        self._refresh()
+
+    return Property(bool, lambda self: self._options.get(name, default), write)
+
+
+@stands_for("qMRMLNodeComboBox")
+class qMRMLNodeComboBox(QWidget):  # noqa: N801
+    """A list of the scene's nodes of some classes, "None" first."""
+
+    currentNodeChanged = Signal(object)
+    noneEnabled, showChildNodeTypes = _flag("noneEnabled", False), _flag("showChildNodeTypes", True)
+    showHidden = _flag("showHidden", False)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._options: dict[str, bool] = {}
+        self._types: list[str] = []
+        self._scene: Any = None
+        self._nodes: list[Any] = [None]
+        self._box = QComboBox(self)
+        self._box.setSizeAdjustPolicy(QComboBox.AdjustToMinimumContentsLengthWithIcon)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._box)
+        self._box.currentIndexChanged.connect(lambda _index: self.currentNodeChanged.emit(self.currentNode()))
+        self._tags: list[int] = []
+
+    def _get_types(self) -> list[str]:
+        return self._types
+
+    def _set_types(self, types: list[str]) -> None:
+        self._types = list(types)
+        self._refresh()
+
+    nodeTypes = Property("QStringList", _get_types, _set_types)
+
+    def setMRMLScene(self, scene: Any) -> None:
+        for tag in self._tags:
+            self._scene.RemoveObserver(tag)
+        self._scene, self._tags = scene, []
+        if scene is not None:
+            for event in (
+                scene.NodeAddedEvent,
+                scene.NodeRemovedEvent,
+                scene.EndCloseEvent,
+                scene.EndImportEvent,
+            ):
+                self._tags.append(scene.AddObserver(event, lambda _caller, _event: self._refresh()))
+        self._refresh()
+
+    def currentNode(self) -> Any:
+        index = self._box.currentIndex()
+        return self._nodes[index] if 0 <= index < len(self._nodes) else None
+
+    def setCurrentNode(self, node: Any) -> None:
+        self._refresh()  # names may have changed
+        self._box.setCurrentIndex(self._nodes.index(node) if node in self._nodes else -1)
+
+    def _refresh(self) -> None:
+        """List the nodes anew; tell of a change only if the chosen node went away."""
+        before, nodes = self.currentNode(), [None]
+        for i in range(self._scene.GetNumberOfNodes() if self._scene is not None else 0):
+            node = self._scene.GetNthNode(i)
+            fits = any(
+                node.GetClassName() == kind or (self.showChildNodeTypes and node.IsA(kind))
+                for kind in self._types
+            )
+            if fits and (self.showHidden or not node.GetHideFromEditors()):
+                nodes.append(node)
+        self._box.blockSignals(True)
+        self._nodes = nodes
+        self._box.clear()
+        self._box.addItems(["None", *(node.GetName() for node in nodes[1:])])
+        self._box.setCurrentIndex(nodes.index(before) if before in nodes else 0)
+        self._box.blockSignals(False)
+        if before is not None and before not in nodes:
+            self.currentNodeChanged.emit(None)
+
+
+class _TableModel(QAbstractTableModel):
+    def __init__(self, table: Any) -> None:
+        super().__init__()
+        self._table = table
+
+    def rowCount(self, parent: QModelIndex | None = None) -> int:
+        return self._table.GetNumberOfRows()
+
+    def columnCount(self, parent: QModelIndex | None = None) -> int:
+        return self._table.GetNumberOfColumns()
+
+    def data(self, index: QModelIndex, role: int = Qt.DisplayRole) -> str | None:
+        if role != Qt.DisplayRole:
+            return None
+        value = self._table.GetValue(index.row(), index.column())
+        return value.ToString() if isinstance(value, vtk.vtkVariant) else str(value)
+
+    def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.DisplayRole) -> str | None:
+        if role != Qt.DisplayRole or orientation != Qt.Horizontal:
+            return None
+        return self._table.GetColumnName(section)
+
+
+@stands_for("qMRMLTableView")
+class qMRMLTableView(QTableView):  # noqa: N801
+    """Shows a table node."""
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._model: _TableModel | None = None
+
+    def setMRMLScene(self, scene: Any) -> None:
+        """Take the scene, which the view needs only for nodes of its own."""
+
+    def setMRMLTableNode(self, node: Any) -> None:
+        self._model = None if node is None else _TableModel(node.GetTable())
+        self.setModel(self._model)
+        if node is not None:
+            self.resizeColumnsToContents()
+
+
+STAND_INS = {
+    kind.__name__: kind for kind in (qMRMLWidget, ctkCollapsibleButton, qMRMLNodeComboBox, qMRMLTableView)
+}

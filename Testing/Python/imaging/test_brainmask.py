@@ -1,0 +1,79 @@
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from SynthCBVLib.errors import InputError
+from SynthCBVLib.imaging.brainmask import brain_mask
+from SynthCBVLib.imaging.files import read_image
+from SynthCBVLib.imaging.study import Modality, join_series, like, same_grid
+from SynthCBVLib.phantom import DigitalPatient
+
+
+def dice(a, b):
+    return 2 * np.count_nonzero(a & b) / (np.count_nonzero(a) + np.count_nonzero(b))
+
+
+def array(image):
+    return sitk.GetArrayFromImage(image) > 0
+
+
+@pytest.fixture(scope="module")
+def patient():
+    return DigitalPatient(3)
+
+
+@pytest.mark.parametrize("modality", [Modality.T1W, Modality.T2W])
+def test_brain_of_a_digital_patient_with_skull(patient, modality):
+    image = patient.study([modality]).images[modality]
+    mask = brain_mask(image, modality)
+    truth = patient.truth(modality)
+    assert same_grid(mask, image)
+    assert mask.GetPixelID() == sitk.sitkUInt8
+    assert dice(array(mask), array(truth.brain)) > 0.95
+    lesion = array(truth.lesion) & array(truth.brain)
+    assert np.count_nonzero(lesion & array(mask)) > 0.97 * np.count_nonzero(lesion)
+
+
+def test_skull_stripped_image_is_its_own_mask(head):
+    image = head.image("T1w", (2.5, 2.5, 2.5), (72, 84, 64), skull=False)
+    assert dice(array(brain_mask(image, Modality.T1W)), head.brain(image)) > 0.97
+
+
+def test_orientation_and_intensity_scale_do_not_matter(head):
+    image = head.image("T1w", (2.5, 2.5, 5.0), (72, 84, 32))
+    mask = array(brain_mask(image, Modality.T1W))
+    scaled = array(brain_mask(image * 400, Modality.T1W))
+    assert dice(mask, scaled) > 0.999
+    permuted = sitk.PermuteAxes(image, [2, 0, 1])
+    back = sitk.PermuteAxes(brain_mask(permuted, Modality.T1W), [1, 2, 0])
+    assert dice(mask, array(back)) > 0.97
+
+
+def test_perfusion_map_gives_the_region_with_signal(patient):
+    image = patient.study([Modality.CBF]).images[Modality.CBF]
+    mask = brain_mask(image, Modality.CBF)
+    assert dice(array(mask), array(patient.truth(Modality.CBF).brain)) > 0.92
+
+
+def test_series_gives_the_mask_of_its_first_volume(head):
+    image = head.image("T2w", (3.0, 3.0, 5.0), (62, 72, 32))
+    first = brain_mask(image, Modality.DWI)
+    assert np.array_equal(array(brain_mask(join_series([image, image * 0.3]), Modality.DWI)), array(first))
+
+
+def test_images_without_a_head_are_refused():
+    empty = sitk.Image(20, 20, 20, sitk.sitkFloat32)
+    with pytest.raises(InputError, match="T2w image to find the brain in: a constant image"):
+        brain_mask(empty, Modality.T2W)
+    nan = like(np.full((5, 5, 5), np.nan, np.float32), sitk.Image(5, 5, 5, sitk.sitkFloat32))
+    with pytest.raises(InputError, match="not finite"):
+        brain_mask(nan)
+
+
+def test_real_images(shared_data):
+    folder = shared_data / "siemens_pcasl"
+    anatomy = read_image(folder / "T1w_brain_2mm.nii.gz")
+    assert dice(array(brain_mask(anatomy, Modality.T1W)), array(anatomy > 0)) > 0.97
+    m0 = read_image(folder / "pcasl3d_m0.nii.gz")
+    litres = np.count_nonzero(array(brain_mask(m0, Modality.DWI))) * np.prod(m0.GetSpacing()) / 1e6
+    assert 1.2 < litres < 1.6

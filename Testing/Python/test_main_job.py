@@ -1,0 +1,119 @@
+"""The main job from end to end: digital patients from files and scene, and a real ASL study."""
+
+import csv
+import re
+import subprocess
+import sys
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+
+from SynthCBVLib.cli import main
+from SynthCBVLib.imaging.files import read_image
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SIEMENS = REPOSITORY.parent / "shared" / "data" / "siemens_pcasl"
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A run of the demo: its folder and what it printed."""
+
+    folder: Path
+    text: str
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """Run the demo once, as a user does."""
+    out = tmp_path_factory.mktemp("demo") / "demo-output"
+    ran = subprocess.run(
+        [sys.executable, "-m", "SynthCBVLib", "demo", "--out", str(out)],
+        cwd=REPOSITORY, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    return Demo(out, ran.stdout)
+
+
+def test_demo_leaves_all_it_promises(demo):
+    assert {path.name for path in demo.folder.iterdir()} == {
+        "bids", "ratios.csv", "overview.png", "report.html", "scene.mrb",
+    }  # fmt: skip
+    maps = sorted(path.name for path in demo.folder.glob("bids/derivatives/synthcbv/sub-*/*_rcbv.nii.gz"))
+    assert len(maps) == 4
+    assert (demo.folder / "overview.png").read_bytes().startswith(b"\x89PNG")
+    assert (demo.folder / "report.html").read_text(encoding="utf-8").rstrip().endswith("</html>")
+    with zipfile.ZipFile(demo.folder / "scene.mrb") as bundle:
+        assert bundle.testzip() is None
+        assert any(name.endswith(".mrml") for name in bundle.namelist())
+
+
+def test_demo_maps_lie_on_the_reference_with_uncertainty(demo):
+    for path in demo.folder.glob("bids/derivatives/synthcbv/sub-*/*desc-synthetic_rcbv.nii.gz"):
+        rcbv = read_image(path)
+        spread = read_image(path.with_name(path.name.replace("synthetic_rcbv", "synthetic_stat-sd_rcbv")))
+        mask = sitk.GetArrayFromImage(
+            read_image(path.with_name(path.name.replace("synthetic_rcbv", "brain_mask")))
+        )
+        subject = demo.folder / "bids" / path.parent.name
+        reference = next(
+            file for name in ("T2w", "T1w") for file in subject.glob(f"anat/{path.parent.name}_{name}.nii.gz")
+        )
+        assert rcbv.GetSize() in {read_image(file).GetSize() for file in subject.glob("anat/*.nii.gz")}, (
+            reference
+        )
+        values, sd = sitk.GetArrayFromImage(rcbv), sitk.GetArrayFromImage(spread)
+        assert np.isfinite(values).all()
+        assert values.min() >= 0
+        assert not values[mask == 0].any()
+        assert (sd[mask > 0] > 0).all()
+
+
+def test_demo_ratios_follow_truth(demo):
+    """The synthetic ratio is nearer to the real one than f's is, and above 1, as a wildtype glioma's."""
+    with (demo.folder / "ratios.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    column = next(name for name in rows[0] if name.startswith("T/WM"))
+    ratios = {row["map"]: float(row[column]) for row in rows}
+    for title in ("IVIM + T2w", "ASL + structural MRI"):
+        synthetic, real = ratios[f"{title}: synthetic rCBV"], ratios[f"{title}: real rCBV"]
+        assert synthetic == pytest.approx(real, rel=0.35)
+        assert synthetic > 1.5
+    assert "IVIM + T2w: IVIM f" in ratios
+
+
+def test_demo_tells_its_figures(demo):
+    ssim = [float(value) for value in re.findall(r"SSIM (0\.\d+)", demo.text)]
+    assert len(ssim) == 2
+    assert min(ssim) > 0.75
+    assert len(re.findall(r"PSNR \d+\.\d dB", demo.text)) == 2
+    for name in ("synthetic rCBV", "real rCBV", "true rCBV"):
+        assert len(re.findall(rf"T/WM +\d+\.\d+ +{name}", demo.text)) == 2
+    assert demo.text.count("not for diagnosis") == 2
+
+
+def test_files_and_scene_give_the_same_map(demo):
+    differences = re.findall(r"largest difference to the map made from files (\S+)", demo.text)
+    assert len(differences) == 2
+    assert all(float(difference) < 1e-3 for difference in differences)
+
+
+def test_demo_does_not_overwrite_other_things(tmp_path, capsys):
+    (tmp_path / "precious.txt").write_text("mine")
+    assert main(["demo", "--out", str(tmp_path)]) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["precious.txt"]
+
+
+@pytest.mark.skipif(not SIEMENS.is_dir(), reason="the real Siemens study is not at hand")
+def test_real_siemens_study(tmp_path, capsys):
+    """The synthetic map shows perfusion where (control - label)/M0 does, after registration acted."""
+    files = {part: SIEMENS / f"pcasl3d_{name}.nii.gz" for part, name in
+             (("control", "control_mean_x10"), ("label", "label_mean_x10"), ("m0", "m0"))}  # fmt: skip
+    files["t1w"] = SIEMENS / "T1w_brain_2mm.nii.gz"
+    arguments = [item for key, path in files.items() for item in (f"--{key}", str(path))]
+    assert main(["synthesize", "--model", "asl", "--out", str(tmp_path / "out"), *arguments]) == 0
+    assert "post-labelling delay is not recorded" in capsys.readouterr().out
