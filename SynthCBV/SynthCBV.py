@@ -425,7 +425,7 @@ class SynthCBVTest(ScriptedLoadableModuleTest):
         node = image_to_volume(sitk.GetImageFromArray(voxels), "map")
         masks = {"Tumour 1": sitk.GetImageFromArray(tumour), "White matter 1": sitk.GetImageFromArray(white)}
         table = SynthCBVLogic().computeRatios(add_regions(masks, node, "Regions"), {"map": node})
-        self.assertAlmostEqual(table.GetTable().GetColumnByName("T/WM ratio").GetValue(0), 3.0, places=5)
+        self.assertAlmostEqual(table.GetTable().GetColumnByName("T/WM").GetValue(0), 3.0, places=5)
 
     def runFolder(self, folder: Path) -> None:
         """Run the test files of a folder; an installed extension has none."""

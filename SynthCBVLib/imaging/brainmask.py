@@ -15,7 +15,7 @@ WORKING_SPACING = 2.0
 #: Darkest and brightest brain tissue as fractions of the deep brain's median; the brightest holds only near
 #: the surface, where fat is brighter.  In T1w cortex is at 0.6 to 0.7 of white matter, skull and CSF at 0.3
 #: or below, fat from 1.5 up.
-TISSUE_T1 = (0.5, 1.6)
+TISSUE_T1 = (0.45, 1.6)
 TISSUE_FLAIR = (0.65, 1.6)
 #: The same where white matter is the darkest tissue (T2w, b = 0, M0), whose bright CSF spills over the skull.
 TISSUE_T2 = (0.65, np.inf)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
-import struct
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +15,10 @@ import numpy as np
 import SimpleITK as sitk
 
 from SynthCBVLib.errors import InputError
+from SynthCBVLib.imaging.nifti import not_finite, orthogonalised, refuse_cut_short
 
 #: Suffixes that images are read from and written to; ".nii.gz" first, as it is also a ".gz".
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
-#: Largest departure of a NIfTI direction matrix from orthonormal that is repaired: 0.02 is 1.1 degrees.
-SHEAR_TOLERANCE = 0.02
 _KINDS = "an image file (" + ", ".join(IMAGE_SUFFIXES) + ")"
 
 
@@ -55,8 +52,8 @@ def read_image(path: str | os.PathLike[str]) -> sitk.Image:
     ------
     InputError
         If the file is missing, empty, damaged, not an image of 3 or 4 dimensions, or its axes are
-        sheared by more than `SHEAR_TOLERANCE`. NIfTI directions that are orthonormal up to rounding or
-        within that tolerance are replaced by the nearest orthonormal ones (polar decomposition).
+        sheared by more than `nifti.SHEAR_TOLERANCE`. NIfTI directions within it are replaced by the nearest
+        orthonormal ones (polar decomposition).
     """
     path = Path(path)
     if not path.exists():
@@ -65,12 +62,17 @@ def read_image(path: str | os.PathLike[str]) -> sitk.Image:
         raise InputError(path, "a folder", _KINDS)
     if path.stat().st_size == 0:
         raise InputError(path, "an empty file (0 bytes)", _KINDS, "Copy or export it again.")
+    nifti = image_suffix(path) in (".nii", ".nii.gz")
+    if nifti:
+        refuse_cut_short(path)
     try:
         image = _read(path)
     except RuntimeError as error:
-        if "rthonormal" not in str(error):
+        if not nifti or "rthonormal" not in str(error):
             raise InputError(path, f"a file that cannot be read ({_reason(error)})", _KINDS) from None
-        image = _read_with_repaired_direction(path)
+        image = _read_orthogonalised(path)
+    if nifti:
+        image = _with_nan(image, not_finite(path))
     return _three_or_four_dimensions(image, path)
 
 
@@ -149,7 +151,8 @@ def written_whole(*paths: str | os.PathLike[str]) -> Iterator[list[Path]]:
             os.replace(source, target)  # noqa: PTH105 - the rule of this library names os.replace
     except BaseException as error:
         for source in temporary:
-            source.unlink(missing_ok=True)
+            with suppress(OSError):
+                source.unlink(missing_ok=True)
         for folder in reversed(made):
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()
@@ -203,9 +206,12 @@ def read_json(path: Path) -> dict[str, Any]:
 
 def _make_folder(folder: Path) -> list[Path]:
     missing = []
+    folder = folder.absolute()
     while not folder.exists():
         missing.append(folder)
         folder = folder.parent
+    if not folder.is_dir():
+        raise InputError(folder, "a file", "a folder to write to")
     for each in reversed(missing):
         each.mkdir(exist_ok=True)
     return missing[::-1]
@@ -225,6 +231,30 @@ def _quiet() -> Iterator[None]:
 def _read(path: Path) -> sitk.Image:
     with _quiet():
         return sitk.ReadImage(str(path))
+
+
+def _read_orthogonalised(path: Path) -> sitk.Image:
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder) / "orthogonal.nii"
+        copy.write_bytes(orthogonalised(path))
+        try:
+            return _read(copy)
+        except RuntimeError as error:
+            raise InputError(path, f"a file that cannot be read ({_reason(error)})", _KINDS) from None
+
+
+def _with_nan(image: sitk.Image, positions: np.ndarray) -> sitk.Image:
+    """Put NaN back where ITK's reader made zeros of it; positions are in the order of the file."""
+    if not positions.size:
+        return image
+    vector = image.GetNumberOfComponentsPerPixel() > 1
+    array = sitk.GetArrayFromImage(image)
+    # A NIfTI file keeps the components of a vector in its slowest axis, SimpleITK in the fastest.
+    voxels = np.ascontiguousarray(np.moveaxis(array, -1, 0) if vector else array)
+    voxels.reshape(-1)[positions] = np.nan
+    restored = sitk.GetImageFromArray(np.moveaxis(voxels, 0, -1) if vector else voxels, isVector=vector)
+    restored.CopyInformation(image)
+    return restored
 
 
 def _reason(error: Exception) -> str:
@@ -249,40 +279,3 @@ def _three_or_four_dimensions(image: sitk.Image, path: Path) -> sitk.Image:
     if not np.all(np.isfinite(geometry)):
         raise InputError(path, "spacing, origin or direction that are not numbers", "a finite geometry")
     return image
-
-
-def _read_with_repaired_direction(path: Path) -> sitk.Image:
-    """Read a NIfTI whose sform is not orthonormal: make it so if the shear is small, else refuse."""
-    content = path.read_bytes()
-    try:
-        content = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
-    except (OSError, EOFError) as error:
-        raise InputError(path, f"damaged compression ({error})", _KINDS) from None
-    order = "<" if content[:4] == struct.pack("<i", 348) else ">"
-    if content[:4] != struct.pack(order + "i", 348):
-        raise InputError(path, "axes that are not orthogonal", "a direction matrix without shear")
-    rows = np.array(struct.unpack_from(order + "12f", content, 280), dtype=float).reshape(3, 4)
-    spacing = np.linalg.norm(rows[:, :3], axis=0)
-    if not np.all(np.isfinite(rows)) or not np.all(spacing > 0):
-        raise InputError(path, "an sform with empty or undefined axes", "a valid sform or qform")
-    axes = rows[:, :3] / spacing
-    u, _, vt = np.linalg.svd(axes)
-    nearest = u @ vt
-    shear = float(np.abs(axes - nearest).max())
-    if shear > SHEAR_TOLERANCE:
-        raise InputError(
-            path,
-            f"sheared axes (direction matrix {shear:.3f} away from orthonormal)",
-            f"orthogonal axes (at most {SHEAR_TOLERANCE})",
-            "Resample it onto an orthogonal grid, such as with a gantry tilt correction.",
-        )
-    rows[:, :3] = nearest * spacing
-    patched = bytearray(content)
-    struct.pack_into(order + "12f", patched, 280, *rows.ravel())
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "repaired.nii"
-        copy.write_bytes(patched)
-        try:
-            return _read(copy)
-        except RuntimeError as error:
-            raise InputError(path, f"a file that cannot be read ({_reason(error)})", _KINDS) from None

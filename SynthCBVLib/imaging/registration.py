@@ -218,7 +218,12 @@ def _checked(image: sitk.Image, name: str) -> sitk.Image:
         raise InputError(name, f"{bad} voxels that are not finite (NaN or infinite)", "finite values")
     if array.min() == array.max():
         raise InputError(name, f"the value {array.flat[0]:g} in all voxels", "an image with contrast")
-    return sitk.Cast(image, sitk.sitkFloat32)
+    checked = sitk.Cast(image, sitk.sitkFloat32)
+    # A file and a MRML node hold one geometry to different last digits; the search must not fork on them.
+    checked.SetSpacing([round(value, 6) for value in image.GetSpacing()])
+    checked.SetOrigin([round(value, 6) for value in image.GetOrigin()])
+    checked.SetDirection([round(value, 8) for value in image.GetDirection()])
+    return checked
 
 
 def _coarser(image: sitk.Image, spacing: float) -> sitk.Image:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,31 +95,29 @@ class BackgroundSynthesis:
         launch: Launcher = launch_in_slicer,
         temporary: str | os.PathLike[str] | None = None,
     ) -> None:
-        self._listener, self._name = listener, request.name
-        self._study, self._findings = request.study, []
+        self._request, self._listener, self._launch = request, listener, launch
+        self._findings: list[Noticed] = []
+        self._job: WorkerJob | None = None
+        self._problem: Exception | None = None
+        self._over = threading.Event()
         self._folder = Path(tempfile.mkdtemp(prefix="SynthCBV-", dir=temporary))
-        try:
-            write_study(request.study, self._folder / "study")
-            job = {
-                "task": "synthesize",
-                "study": str(self._folder / "study"),
-                "subject": request.study.subject,
-                "model": request.model,
-                "device": request.device,
-                "output": str(self._folder / "maps"),
-            }
-            self._job = WorkerJob(job, self._folder, launch)
-        except BaseException:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            raise
+        # Writing the images takes seconds and leaves Python's lock alone: Slicer stays live meanwhile.
+        self._preparation = threading.Thread(target=self._prepare, name="study for the worker", daemon=True)
+        self._preparation.start()
 
     @property
     def running(self) -> bool:
         """Whether the end is still to come."""
-        return self._job.running
+        return not self._over.is_set()
 
     def poll(self) -> None:
         """Tell the listener what happened since the last call."""
+        if self._over.is_set() or self._preparation.is_alive():
+            return
+        if self._job is None:
+            self._end()
+            self._listener.failed(_failure(self._problem))
+            return
         for event in self._job.poll():
             if isinstance(event, Progressed):
                 self._listener.progressed(event.fraction, event.message)
@@ -126,40 +125,64 @@ class BackgroundSynthesis:
                 self._findings.append(event)
                 self._listener.noticed(event)
             elif isinstance(event, Failed):
-                self._clean()
+                self._end()
                 self._listener.failed(event)
             else:
                 self._finish(event)
 
     def cancel(self) -> None:
         """End the worker and leave nothing: no process, no file, no node; the listener hears no more."""
-        self._job.cancel()
-        self._clean()
+        self._over.set()
+        if not self._preparation.is_alive():  # else it sees that all is over, and cleans up
+            self._end()
+
+    def _prepare(self) -> None:
+        """Write the study and start the worker, in a thread of its own."""
+        try:
+            write_study(self._request.study, self._folder / "study")
+            job = {
+                "task": "synthesize",
+                "study": str(self._folder / "study"),
+                "subject": self._request.study.subject,
+                "model": self._request.model,
+                "device": self._request.device,
+                "output": str(self._folder / "maps"),
+            }
+            if not self._over.is_set():
+                self._job = WorkerJob(job, self._folder, self._launch)
+        except Exception as error:
+            self._problem = error
+        if self._over.is_set():
+            self._end()
+
+    def _end(self) -> None:
+        """End the worker, if there is one, and remove the files."""
+        self._over.set()
+        if self._job is not None:
+            self._job.cancel()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _finish(self, event: Finished) -> None:
+        nodes, problem = None, None
         try:
-            nodes = add_synthesis(self._read(event), free_name(self._name))
-        except InputError as error:
-            self._listener.failed(Failed("input", str(error)))
+            nodes = add_synthesis(self._read(event), free_name(self._request.name))
         except Exception as error:
-            self._listener.failed(Failed("fault", f"{type(error).__name__}: {error}", self._job.log))
-        else:
+            problem = error
+        self._end()
+        if nodes is not None:
             self._listener.finished(nodes)
-        finally:
-            self._clean()
+        else:
+            self._listener.failed(_failure(problem))
 
     def _read(self, event: Finished) -> _Maps:
         images = {kind: sitk.ReadImage(str(event.files[kind])) for kind in ("rcbv", "uncertainty", "mask")}
         reference = event.provenance.get("reference")
         if reference is not None:
-            grid = self._study.scalar(Modality(reference))
+            grid = self._request.study.scalar(Modality(reference))
             for image in images.values():
                 if same_grid(image, grid, 1e-2):
                     image.CopyInformation(grid)  # NIfTI keeps geometry in single precision
         return _Maps(**images, provenance=event.provenance, findings=tuple(self._findings))
-
-    def _clean(self) -> None:
-        shutil.rmtree(self._folder, ignore_errors=True)
 
 
 def synthesize_here(request: Request, progress: Progress | None = None) -> SynthesisNodes:
@@ -183,3 +206,10 @@ def free_name(name: str) -> str:
         number += 1
         free = f"{name} {number}"
     return free
+
+
+def _failure(problem: Exception | None) -> Failed:
+    """Tell the user's mistakes from ours."""
+    if isinstance(problem, InputError):
+        return Failed("input", str(problem))
+    return Failed("fault", f"{type(problem).__name__}: {problem}")

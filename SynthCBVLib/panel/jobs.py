@@ -116,6 +116,8 @@ class WorkerJob:
 
     def cancel(self) -> None:
         """End the worker and all it has started; no further event comes."""
+        if self._ended:
+            return
         self._ended = True
         self._drain()
         end_tree(self._process, self._worker)

@@ -44,9 +44,9 @@ def ratio_table(
         rows.append(
             {
                 "Map": label,
-                "T/WM ratio": row.ratio.ratio,
-                "Tumour mean": row.ratio.tumour,
-                "White matter mean": row.ratio.white_matter,
+                "T/WM": row.ratio.ratio,
+                "Tumour": row.ratio.tumour,
+                "White matter": row.ratio.white_matter,
                 "Regions": f"{row.ratio.n.tumour} + {row.ratio.n.white_matter}",
             }
         )

@@ -44,7 +44,9 @@ class RegionsSection:
 
     def finished(self, table: slicer.vtkMRMLTableNode) -> None:
         """Say that the table is there."""
-        self.ui.regionsStatusLabel.setText(_("Table {name} is in the scene.").format(name=table.GetName()))
+        self.ui.regionsStatusLabel.setText(
+            _('The table "{name}" is in the scene.').format(name=table.GetName())
+        )
 
     def failed(self, error: Exception) -> None:
         """Say why there is no table."""

@@ -93,7 +93,7 @@ class StudySection:
         try:
             b_values = series_b_values(node, selection.b_values)
         except InputError as error:
-            self.ui.bValuesEdit.setPlaceholderText(_("such as 0 50 100 1000, one a volume"))
+            self.ui.bValuesEdit.setPlaceholderText(_("one b-value a volume"))
             return str(error)
         self.ui.bValuesEdit.setPlaceholderText(" ".join(f"{b:g}" for b in b_values))
         return ""

@@ -37,14 +37,9 @@ class SynthesisSection:
     def update(self, parameters: Any, ready: bool, running: bool) -> None:
         """Bring the section up to date with the parameter node."""
         if parameters.workflow is Workflow.IVIM:
-            text = _(
-                "Bundled IVIM model: 5-level U-Net. Needs multi-b DWI and T2w; the map has the grid of T2w."
-            )
+            text = _("Bundled IVIM model. The map gets the grid of T2w.")
         else:
-            text = _(
-                "Bundled ASL model: IEDN, one encoder for each kind of image. Needs T1w and CBF; T2w, FLAIR, "
-                "ADC and T1c help if they are there. The map has the grid of T1w."
-            )
+            text = _("Bundled ASL model. The map gets the grid of T1w.")
         self.ui.modelLabel.setText(text)
         self.ui.applyButton.setEnabled(ready and not running)
         self.ui.cancelButton.setEnabled(running)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -47,7 +49,9 @@ def save_scene(path: str | os.PathLike[str], scene: slicer.vtkMRMLScene | None =
     try:
         messages = slicer.vtkMRMLMessageCollection()
         written = folder / path.name
-        if not (scene or current_scene()).WriteToMRB(str(written), None, messages) or not written.is_file():
+        with _same_folder():
+            done = (scene or current_scene()).WriteToMRB(str(written), None, messages)
+        if not done or not written.is_file():
             why = messages.GetAllMessagesAsString().strip() or "Slicer could not write the scene"
             raise InputError(path, why, "a folder that can be written, with room for all volumes")
         written.replace(path)
@@ -71,7 +75,19 @@ def load_scene(path: str | os.PathLike[str], scene: slicer.vtkMRMLScene | None =
         raise InputError(path, "no such file", "a .mrb scene file")
     scene = scene or current_scene()
     messages = slicer.vtkMRMLMessageCollection()
-    if not scene.ReadFromMRB(str(path), False, messages):
+    with _same_folder():
+        done = scene.ReadFromMRB(str(path), False, messages)
+    if not done:
         why = messages.GetAllMessagesAsString().strip() or "a file that Slicer cannot read"
         raise InputError(path, why, "a .mrb scene file")
     return scene
+
+
+@contextlib.contextmanager
+def _same_folder() -> Iterator[None]:
+    """Keep the current folder: packing bundles changes it, and a bundle that fails leaves it changed."""
+    before = Path.cwd()
+    try:
+        yield
+    finally:
+        os.chdir(before)

@@ -1,8 +1,4 @@
-"""Nodes -> diffusion series and studies, and back.
-
-Slicer has four ways to hold images of several b-values, and only one of them (diffusion-weighted volumes)
-surely knows the b-values; the others are asked with care and the caller's word comes first.
-"""
+"""Nodes -> diffusion series and studies, and back."""
 
 from __future__ import annotations
 
@@ -29,18 +25,18 @@ from SynthCBVLib.imaging.study import (
     split_volumes,
 )
 from SynthCBVLib.scene.application import current_scene
+from SynthCBVLib.scene.b_values import (
+    B_VALUES_ATTRIBUTE,
+    choose_b_values,
+    sequence_b_values,
+    volume_b_values,
+)
 from SynthCBVLib.scene.volumes import ensure_display, fill, image_to_volume, node_name, volume_to_image
 
 if TYPE_CHECKING:
     import slicer
 
     SeriesNodes = slicer.vtkMRMLNode | Sequence[slicer.vtkMRMLNode]
-
-#: Node attribute with a series' b-values as a JSON list, s/mm²; survives what file formats forget.
-B_VALUES_ATTRIBUTE = "SynthCBV.BValues"
-#: Largest b-value, s/mm², that is taken for one.
-LARGEST_B = 20000.0
-_SAYS_B_VALUE = re.compile(r"b[-_ ]?val|(s|sec)\s*/\s*mm", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -92,7 +88,7 @@ def diffusion_series(nodes: SeriesNodes, b_values: Sequence[float] | None = None
     elif nodes is not None and nodes.IsA("vtkMRMLSequenceNode"):
         items = [nodes.GetNthDataNode(i) for i in range(nodes.GetNumberOfDataNodes())]
         members = [volume_to_image(item) for item in items]
-        name, known = node_name(nodes), _sequence_b_values(nodes)
+        name, known = node_name(nodes), sequence_b_values(nodes)
         names = [f"{name} item {i + 1}" for i in range(len(items))]
     else:
         image = volume_to_image(nodes)
@@ -103,7 +99,7 @@ def diffusion_series(nodes: SeriesNodes, b_values: Sequence[float] | None = None
                 "Choose a diffusion-weighted volume, a volume sequence, or one volume for each b-value.",
             )  # fmt: skip
         return DiffusionSeries(
-            image, _choose(b_values, _volume_b_values(nodes), n_volumes(image), name), name
+            image, choose_b_values(b_values, volume_b_values(nodes), n_volumes(image), name), name
         )
     if len(members) < 2:
         raise InputError(name, f"{len(members)} volumes", "at least 2 volumes with different b-values")
@@ -117,39 +113,8 @@ def diffusion_series(nodes: SeriesNodes, b_values: Sequence[float] | None = None
                 member_name, f"another grid {member.GetSize()} than {names[0]} {members[0].GetSize()}",
                 "all volumes of the series on one grid",
             )  # fmt: skip
-    b = _choose(b_values, known, len(members), name)
+    b = choose_b_values(b_values, known, len(members), name)
     return DiffusionSeries(join_vector([sitk.Cast(m, sitk.sitkFloat32) for m in members]), b, name)
-
-
-def series_b_values(node: slicer.vtkMRMLNode, b_values: Sequence[float] | None = None) -> tuple[float, ...]:
-    """Give the b-values that `diffusion_series` would use for a node, without copying its voxels.
-
-    Parameters
-    ----------
-    node : vtkMRMLNode
-        Diffusion-weighted, vector, multi-volume or sequence node.
-    b_values : sequence of float, optional
-        s/mm²; they win over those that the node claims.
-
-    Raises
-    ------
-    InputError
-        If the b-values are neither given nor known, or not one a volume.
-    """
-    if node.IsA("vtkMRMLSequenceNode"):
-        known, count = _sequence_b_values(node), node.GetNumberOfDataNodes()
-    else:
-        data = node.GetImageData()
-        known, count = _volume_b_values(node), 0 if data is None else data.GetNumberOfScalarComponents()
-    name = node_name(node)
-    if count < 2:
-        raise InputError(name, f"{count} volumes", "a diffusion series with one volume a b-value")
-    chosen = _choose(b_values, known, count, name)
-    if len(chosen) != count:
-        raise InputError(
-            name, f"{len(chosen)} b-values for {count} volumes", "one b-value (s/mm²) for each volume"
-        )
-    return chosen
 
 
 def study_from_nodes(
@@ -285,58 +250,3 @@ def _check_content(image: sitk.Image, name: str) -> None:
         raise InputError(name, f"{bad} voxels that are not numbers (NaN or infinite)", "finite values")
     if not array.any():
         raise InputError(name, "only zeros", "an image", "Load the volume again or choose another one.")
-
-
-def _choose(
-    given: Sequence[float] | None, known: Sequence[float] | None, count: int, name: str
-) -> tuple[float, ...]:
-    """Take the caller's b-values, else the node's."""
-    chosen = given if given is not None and len(given) else known
-    if chosen is None or not len(chosen):
-        raise InputError(
-            name, "no b-values", f"{count} b-values in s/mm², one a volume",
-            "Slicer lost them when it loaded the images: type them in the order of the volumes.",
-        )  # fmt: skip
-    return tuple(float(b) for b in chosen)
-
-
-def _volume_b_values(node: slicer.vtkMRMLVolumeNode) -> list[float] | None:
-    """Ask a multi-component node for its b-values; None if it does not know them."""
-    stored = node.GetAttribute(B_VALUES_ATTRIBUTE)
-    if stored:
-        return [float(b) for b in json.loads(stored)]
-    labels = node.GetAttribute("MultiVolume.FrameLabels")
-    if labels:
-        tag = node.GetAttribute("MultiVolume.FrameIdentifyingDICOMTagName") or ""
-        unit = node.GetAttribute("MultiVolume.FrameIdentifyingDICOMTagUnits") or ""
-        return _plausible(labels.split(",")) if _SAYS_B_VALUE.search(f"{tag} {unit}") else None
-    if not node.IsA("vtkMRMLDiffusionWeightedVolumeNode"):
-        return None
-    # Files give them as squared gradient lengths, hence 999.9999966 for 1000.
-    b = [round(node.GetBValue(i), 3) for i in range(node.GetNumberOfGradients())]
-    if len(set(b)) == 1:
-        # One nominal value for all volumes: those without a direction are the b = 0 images.
-        b = [value if any(node.GetDiffusionGradient(i)) else 0.0 for i, value in enumerate(b)]
-    return b if any(value > 0 for value in b) else None
-
-
-def _sequence_b_values(node: slicer.vtkMRMLSequenceNode) -> list[float] | None:
-    """Ask a sequence for its b-values; None where its index is a time or a frame number."""
-    stored = node.GetAttribute(B_VALUES_ATTRIBUTE)
-    if stored:
-        return [float(b) for b in json.loads(stored)]
-    if not _SAYS_B_VALUE.search(f"{node.GetIndexName()} {node.GetIndexUnit()}"):
-        return None
-    return _plausible([node.GetNthIndexValue(i) for i in range(node.GetNumberOfDataNodes())])
-
-
-def _plausible(texts: Sequence[str]) -> list[float] | None:
-    """Read b-values; None unless all are numbers in range and not all the same."""
-    try:
-        values = [float(text) for text in texts]
-    except ValueError:
-        return None
-    # GE scanners add 1e6 or 1e9 as a mark.
-    values = [value % 1e6 if value >= 1e6 else value for value in values]
-    fits = all(0 <= value <= LARGEST_B for value in values) and len(set(values)) > 1
-    return values if fits else None

@@ -60,7 +60,9 @@ def companions(
     if Modality.RCBV in study.images:
         part(progress, 0.0, 0.4)(0.0, "Registering the real rCBV map")
         image = study.scalar(Modality.RCBV)
-        transform = register(image, reference).transform
+        transform = register(
+            image, reference, moving_name="real rCBV", fixed_name=result.reference.value
+        ).transform
         compared = sitk.Mask(result.mask, coverage(image, reference, transform))
         real = sitk.Mask(resample(image, reference, transform), compared)
         normalised = normalised_rcbv(real, compared, card)
@@ -69,7 +71,9 @@ def companions(
         transform = result.transforms.get(Modality.DWI)
         if transform is None:
             part(progress, 0.4, 0.5)(0.0, "Registering the DWI")
-            transform = register(study.scalar(Modality.DWI), reference).transform
+            transform = register(
+                study.scalar(Modality.DWI), reference, moving_name="DWI", fixed_name=result.reference.value
+            ).transform
         f = _perfusion_fraction(series, reference, transform, result.mask, part(progress, 0.5, 1.0))
     part(progress, 0.0, 1.0)(1.0, "Maps to compare with are ready")
     return Companions(real, normalised, compared, f)

@@ -117,7 +117,12 @@ def prepare(
             transform, registrations[spec.modality] = transforms[spec.modality], None
         else:
             step(0.0, f"Registering {spec.modality} to {reference_modality}")
-            registration = register(study.scalar(spec.modality), reference)
+            registration = register(
+                study.scalar(spec.modality),
+                reference,
+                moving_name=spec.modality.value,
+                fixed_name=reference_modality.value,
+            )
             transform, registrations[spec.modality] = registration.transform, registration
         used[spec.modality] = transform
         step(0.7, f"Resampling {spec.modality}")

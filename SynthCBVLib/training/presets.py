@@ -83,10 +83,10 @@ def preset(workflow: str) -> Preset:
         "asl": any of CBF, T1w, T2w, FLAIR, ADC and T1c through the 3D IEDN.
     """
     if workflow == "ivim":
-        return Preset(_ivim_card(), TrainingConfig(steps=12_000, batch=8, patch=(1, 96, 96)))
+        return Preset(_ivim_card(), TrainingConfig(steps=7_000, batch=8, patch=(1, 96, 96)))
     if workflow == "asl":
         return Preset(
-            _asl_card(), TrainingConfig(steps=2_000, batch=4, patch=(12, 64, 64), validate_every=500)
+            _asl_card(), TrainingConfig(steps=1_500, batch=4, patch=(12, 64, 64), validate_every=500)
         )
     raise InputError("workflow", repr(workflow), "ivim or asl")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -148,8 +149,10 @@ def test_unusable_paths_are_refused(scene, tmp_path):
     with pytest.raises(InputError, match="no such file"):
         mrml.load_scene(tmp_path / "gone.mrb")
     (tmp_path / "text.mrb").write_text("not a bundle")
+    before = Path.cwd()
     with pytest.raises(InputError, match=r"text\.mrb"):
         mrml.load_scene(tmp_path / "text.mrb")
+    assert Path.cwd() == before
     assert sorted(p.name for p in tmp_path.iterdir()) == ["text.mrb"]
 
 

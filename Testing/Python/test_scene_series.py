@@ -166,6 +166,15 @@ def test_separate_volumes(scene):
         mrml.diffusion_series(nodes[:1], [0])
 
 
+@pytest.mark.parametrize("text", ["", "x", "3", "[1, null]", '{"a": 1}'])
+def test_an_edited_attribute_is_passed_over(scene, text):
+    node = mrml.series_to_volume(
+        DiffusionSeries(sitk.Compose([volume(1.0), volume(2.0)]), (0.0, 900.0)), "dwi"
+    )
+    node.SetAttribute("SynthCBV.BValues", text)
+    assert mrml.diffusion_series(node).b_values == (0.0, 900.0)
+
+
 def test_a_single_volume_is_no_series(scene):
     with pytest.raises(InputError, match="b0: a single volume"):
         mrml.diffusion_series(mrml.image_to_volume(volume(1.0), "b0"))

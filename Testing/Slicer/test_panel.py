@@ -181,7 +181,9 @@ class PanelTest(unittest.TestCase):
     def test_cancel_at_once_leaves_nothing(self):
         self.run_behaviour("slow")
         self.ui.cancelButton.click()
+        self.assertTrue(wait(lambda: not self.logic._background._preparation.is_alive(), 2.0))
         self.assert_ready_again()
+        self.assertEqual(list(Path(slicer.app.temporaryPath).glob("SynthCBV-*")), [])
 
     def test_closing_the_scene_ends_the_synthesis(self):
         self.run_behaviour("slow")
@@ -225,7 +227,7 @@ class PanelTest(unittest.TestCase):
         self.assertTrue(self.ui.ratioButton.isEnabled())
         self.ui.ratioButton.click()
         table = self.parameters.ratioTable.GetTable()
-        self.assertAlmostEqual(table.GetColumnByName("T/WM ratio").GetValue(0), 2.0)
+        self.assertAlmostEqual(table.GetColumnByName("T/WM").GetValue(0), 2.0)
         self.assertFalse(self.ui.ratioTable.isHidden())
 
     def test_unusable_regions_are_told(self):

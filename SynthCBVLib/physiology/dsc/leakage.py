@@ -13,6 +13,7 @@ beside K1; only the leakage term is removed.
 
 from __future__ import annotations
 
+from itertools import product
 from typing import NamedTuple
 
 import numpy as np
@@ -27,7 +28,10 @@ Array = NDArray[np.float64]
 _RETURN_RATES = (0.0, 0.003, 0.006, 0.01, 0.015)
 #: Transit times that a voxel may have instead of the average's, s.
 _TRANSIT_TIMES = (2.0, 5.0)
+#: A voxel's bolus may come so much before or after the average's, s.
+_LARGEST_DELAY = 4.5
 _LEAST_REFERENCE = 2
+DELAYS=True
 
 
 class Leakage(NamedTuple):
@@ -86,9 +90,7 @@ def reference_voxels(curves: Array, times: Array, bolus: Bolus) -> NDArray[np.bo
     )
 
 
-def correct(
-    curves: Array, average: Array, times: Array, bolus: Bolus, bidirectional: bool = False
-) -> Leakage:
+def correct(curves: Array, average: Array, times: Array, bolus: Bolus, bidirectional: bool = False) -> Leakage:
     """Remove leakage from curves.
 
     Parameters
@@ -100,27 +102,37 @@ def correct(
     times : ndarray (n_t,)
         s.
     bolus : Bolus
-        Fits start where its baseline ends.
+        Fits start before its arrival, by as much as a voxel may be early.
     bidirectional : bool
         Whether the agent may return to the blood.
     """
     average = np.where(np.arange(times.size) < bolus.stop, 0.0, average)
-    part = slice(bolus.stop, None)
-    target = curves[:, part].T
-    best = np.full(len(curves), np.inf)
-    removed, k2 = np.zeros_like(curves), np.zeros(len(curves))
-    for rate in _RETURN_RATES if bidirectional else (0.0,):
-        leaked = leaked_curve(average, times, rate)
-        for transit in _TRANSIT_TIMES:
-            spread = leaked_curve(average, times, 1 / transit) / transit
-            basis = np.stack((average, -leaked, spread), -1)[part]
-            weights, *_ = np.linalg.lstsq(basis, target, rcond=None)
-            error = ((target - basis @ weights) ** 2).sum(0)
-            better = error < best
-            best = np.where(better, error, best)
-            k2 = np.where(better, weights[1], k2)
-            removed = np.where(better[:, None], -weights[1][:, None] * leaked, removed)
-    return Leakage(curves - removed, k2)
+    step = float(np.median(np.diff(times)))
+    delays = np.arange(-_LARGEST_DELAY, _LARGEST_DELAY + 1e-9, min(step / 2, 1.0)) if DELAYS else [0.0]
+    begin = max(bolus.stop - round(_LARGEST_DELAY / step), 0)
+    target = curves[:, begin:].T
+    models = list(product(delays, _TRANSIT_TIMES, _RETURN_RATES if bidirectional else (0.0,)))
+    best, most = np.zeros(len(curves), int), np.full(len(curves), -np.inf)
+    for i, model in enumerate(models):
+        # What an orthonormal basis explains tells the residual without computing it.
+        basis = np.linalg.qr(_basis(average, times, *model)[begin:])[0]
+        explained = ((basis.T @ target) ** 2).sum(0)
+        best, most = np.where(explained > most, i, best), np.maximum(explained, most)
+    corrected, k2 = curves.copy(), np.zeros(len(curves))
+    for i in np.unique(best):
+        members = best == i
+        basis = _basis(average, times, *models[i])
+        weights = np.linalg.lstsq(basis[begin:], target[:, members], rcond=None)[0]
+        k2[members] = weights[1]
+        corrected[members] -= weights[1][:, None] * basis[:, 1]
+    return Leakage(corrected, k2)
+
+
+def _basis(average: Array, times: Array, delay: float, transit: float, rate: float) -> Array:
+    """Give the columns (n_t, 3): the average, its leakage, and the average spread by a transit time."""
+    late = np.interp(times - delay, times, average)
+    spread = leaked_curve(late, times, 1 / transit) / transit
+    return np.stack((late, -leaked_curve(late, times, rate), spread), -1)
 
 
 def leaked_curve(average: Array, times: Array, rate: float) -> Array:

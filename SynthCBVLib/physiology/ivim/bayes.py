@@ -107,7 +107,7 @@ def conditional(y: Array, scheme: Scheme, nodes: Array, bounds: Bounds, iteratio
         y1, yb = np.moveaxis(wb @ (slow * y), 1, 0)
         det = np.maximum(g11 * g22 - g12 * g12, 1e-9 * g11 * g22)
         a1, a2 = (y1 * g22 - y2 * g12) / det, (y2 * g11 - y1 * g12) / det
-        a1 = np.maximum(a1, 1e-3 * y1 / g11)
+        a1 = np.maximum(a1, 1e-3 * np.abs(y1) / g11 + 1e-9 * np.sqrt(yy))
         # Change of the amplitudes with D, and what is left of D's derivative once they have followed.
         h1, h2 = (g1b * g22 - g2b * g12) / det, (g2b * g11 - g1b * g12) / det
         q = np.maximum(gbb - g1b * h1 - g2b * h2, 1e-9 * gbb)

@@ -25,9 +25,15 @@ _BLOCK = 512
 _NODES = 20
 #: Weight of the whole image's noise level against a voxel's own residual, in degrees of freedom.
 _SHARED_FREEDOM = 20.0
-_SAMPLE = 4096
-#: Signal-to-noise ratio from which on the grid of D* alone is too coarse to judge the residuals.
+_SAMPLE = 1024
+#: Signal-to-noise ratios from which on the grid of D* alone is too coarse to judge the residuals: for the
+#: image's noise (where a large f makes the distance to the nearest node large), and for one voxel's.
+_COARSE_SNR = 40.0
 _SHARP_SNR = 150.0
+#: Least noise variance of a signal relative to its largest value: below lies rounding.
+_LEAST_VARIANCE = 1e-10
+#: Least signal relative to a voxel's largest; only subtraction gives negative ones.
+_LOWEST = -10.0
 
 
 class Flag(IntFlag):
@@ -180,60 +186,71 @@ class _Task:
     def __call__(self, block: NDArray) -> Array:
         """Fit signals (n, n_b): rows S0, D, f, D*, their standard deviations, and whether at a bound."""
         y = (block.astype(float) @ self.scheme.members).T.copy()
+        # Each voxel is fitted relative to its largest signal, whatever the unit.
+        top = y.max(0)
+        y = np.maximum(y / top, _LOWEST)
+        noise = (self.noise_sd / top) ** 2
         if self.magnitude:
-            y = np.sqrt(np.maximum(y * y - self.noise_sd**2, 0.0))
-        floor = (1e-5 * y.max(0)) ** 2 + 1e-300
+            y = np.sqrt(np.maximum(y * np.abs(y) - noise, 0.0))
         if self.method == "bayes":
-            means, sds = self._bayes(y, floor)
+            means, sds = self._bayes(y, noise)
         else:
             solver = leastsquares.nlls if self.method == "nlls" else leastsquares.segmented
             means, rss, information = solver(y, self.scheme, self.bounds)
-            sds = _finite(leastsquares.deviations(information, self._variance(rss, floor))).T
+            sds = _finite(leastsquares.deviations(information, self._variance(rss, noise))).T
             means = means.T
         _, d, f, d_star = means
         edges = self.bounds
         at_bound = (d <= edges.d[0]) | (d >= edges.d[1]) | (f <= edges.f[0]) | (f >= edges.f[1])
         at_bound |= (d_star <= np.maximum(d, edges.d_star[0])) | (d_star >= edges.d_star[1])
+        means[0], sds[0] = means[0] * top, sds[0] * top
         return np.concatenate((means, sds, at_bound[None]))
 
-    def _variance(self, rss: Array, floor: Array) -> Array:
-        if self.noise_known:
-            return np.maximum(np.full_like(rss, self.noise_sd**2), floor)
-        own = max(self.scheme.b.size - 4, 0)
-        shared = _SHARED_FREEDOM * self.noise_sd**2
-        return np.maximum((shared + rss) / (_SHARED_FREEDOM + own), floor)
+    def _variance(self, rss: Array, noise: Array) -> Array:
+        """Weigh the whole image's noise variance against each voxel's residual."""
+        if not self.noise_known:
+            own = max(self.scheme.b.size - 4, 0)
+            noise = (_SHARED_FREEDOM * noise + rss) / (_SHARED_FREEDOM + own)
+        return np.maximum(noise, _LEAST_VARIANCE)
 
-    def _bayes(self, y: Array, floor: Array) -> tuple[Array, Array]:
+    def _bayes(self, y: Array, noise: Array) -> tuple[Array, Array]:
         nodes = bayes.d_star_nodes(_NODES, self.bounds)
         fitted = bayes.conditional(y, self.scheme, nodes, self.bounds)
         least = bayes.least_rss(fitted, nodes, self.bounds)
         # At high signal-to-noise the distance of the data to the nearest node would pass for noise.
-        if self.noise_sd * _SHARP_SNR < np.median(y[0]):
-            least = np.minimum(least, _least_squares(y, self.scheme, self.bounds, fitted, nodes)[1])
-        variance = self._variance(least, floor)
+        clean = np.flatnonzero(noise < _SHARP_SNR**-2)
+        if clean.size:
+            rss = _least_squares(y, self.scheme, self.bounds, fitted, nodes, clean)[1]
+            least[clean] = np.minimum(least[clean], rss)
+        variance = self._variance(least, noise)
         posterior = bayes.integrate(variance, self.prior, self.bounds, nodes, fitted)
         means, sds = posterior.means, posterior.sds
         # Where D* is known better than the grid's step, the posterior is Gaussian: least squares finishes.
         sharp = np.flatnonzero(posterior.log_d_star_sd < 0.7 * np.log(nodes[1] / nodes[0]))
         if sharp.size:
-            found, _, information = leastsquares.solve(
-                y[:, sharp], self.scheme, self.bounds, means[:, sharp].T
-            )
+            found, _, information = _least_squares(y, self.scheme, self.bounds, fitted, nodes, sharp)
             deviation = leastsquares.deviations(information, variance[sharp])
-            low, high = self.bounds.f
-            inside = (found[:, 2] > low) & (found[:, 2] < high) & (found[:, 1] < 0.9 * found[:, 3])
-            inside &= np.isfinite(deviation).all(1)
-            means[:, sharp[inside]], sds[:, sharp[inside]] = found[inside].T, deviation[inside].T
+            # Without perfusion D* and f, and without tissue D, stay what the posterior says of them.
+            better = (found[:, 2] > self.bounds.f[0]) & (found[:, 1] < 0.9 * found[:, 3])
+            better = (better[:, None] & np.isfinite(deviation)).T
+            means[:, sharp] = np.where(better, found.T, means[:, sharp])
+            sds[:, sharp] = np.where(better, deviation.T, sds[:, sharp])
         return means, sds
 
 
 def _least_squares(
-    y: Array, scheme: Scheme, bounds: Bounds, fitted: bayes.Conditional, nodes: Array
+    y: Array,
+    scheme: Scheme,
+    bounds: Bounds,
+    fitted: bayes.Conditional,
+    nodes: Array,
+    where: NDArray[np.intp],
 ) -> tuple[Array, Array, Array]:
-    """Fit by least squares from the best node of each voxel."""
-    best, at = bayes.best_node(fitted, nodes, bounds), np.arange(y.shape[1])
-    start = (fitted.s0[best, at], fitted.d[best, at], np.clip(fitted.f[best, at], *bounds.f), nodes[best])
-    return leastsquares.solve(y, scheme, bounds, np.stack(start, -1))
+    """Fit the voxels `where` by least squares, each from its best node."""
+    best = bayes.best_node(fitted, nodes, bounds)[where]
+    f = np.clip(fitted.f[best, where], *bounds.f)
+    start = np.stack((fitted.s0[best, where], fitted.d[best, where], f, nodes[best]), -1)
+    return leastsquares.solve(y[:, where], scheme, bounds, start)
 
 
 def _screen(flat: NDArray, scheme: Scheme) -> tuple[NDArray[np.uint8], Array]:
@@ -259,13 +276,15 @@ def _noise(flat: NDArray, scheme: Scheme, bounds: Bounds, sound: NDArray[np.intp
     half = 2 * gammaincinv(freedom / 2, 0.5)
     found = []
     for i in range(0, tissue.size, _BLOCK):
-        y = (flat[tissue[i : i + _BLOCK]].astype(float) @ scheme.members).T.copy()
+        y = (flat[tissue[i : i + _BLOCK]].astype(float) @ scheme.members).T
+        top = y.max(0)
+        y = np.maximum(y / top, _LOWEST)
         fitted = bayes.conditional(y, scheme, nodes, bounds)
         rss = bayes.least_rss(fitted, nodes, bounds)
-        if np.sqrt(np.median(rss) / half) * _SHARP_SNR < np.median(y[0]):
-            rss = np.minimum(rss, _least_squares(y, scheme, bounds, fitted, nodes)[1])
-        found.append(rss)
-    return float(np.sqrt(np.median(np.concatenate(found)) / half))
+        if np.median(rss) < half * _COARSE_SNR**-2:
+            rss = np.minimum(rss, _least_squares(y, scheme, bounds, fitted, nodes, np.arange(rss.size))[1])
+        found.append(np.sqrt(rss / half) * top)
+    return float(np.median(np.concatenate(found)))
 
 
 def _map(task: _Task, flat: NDArray, blocks: list[NDArray[np.intp]], workers: int):

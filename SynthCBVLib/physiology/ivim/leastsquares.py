@@ -57,7 +57,7 @@ def solve(
     bounds: Bounds,
     initial: Array,
     free: tuple[bool, bool, bool, bool] = (True, True, True, True),
-    iterations: int = 60,
+    iterations: int = 100,
 ) -> tuple[Array, Array, Array]:
     """Minimise the weighted squares within the physical bounds (projected Levenberg-Marquardt).
 

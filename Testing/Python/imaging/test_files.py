@@ -1,11 +1,13 @@
+import gzip
 import json
+import re
 import struct
 
 import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from SynthCBVLib.errors import InputError
@@ -31,14 +33,8 @@ from SynthCBVLib.imaging.study import (
     split_volumes,
 )
 
-FOLDER_FIXTURE = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
 
-
-def image_of(
-    size=(5, 4, 3), seed=0, spacing=(2.0, 2.5, 6.0), angles=(0.1, -0.2, 0.3), origin=(-9.0, 4.0, 30.0)
-):
+def image_of(size=(5, 4, 3), seed=0, spacing=(2, 2.5, 6), angles=(0.1, -0.2, 0.3), origin=(-9, 4, 30)):
     array = np.random.default_rng(seed).normal(100, 20, size[::-1]).astype(np.float32)
     image = sitk.GetImageFromArray(array)
     image.SetSpacing(spacing)
@@ -50,9 +46,8 @@ def image_of(
 
 
 def equal(a, b):
-    return same_grid(a, b, 1e-3) and np.array_equal(
-        sitk.GetArrayViewFromImage(a), sitk.GetArrayViewFromImage(b)
-    )
+    values = [sitk.GetArrayViewFromImage(image) for image in (a, b)]
+    return same_grid(a, b, 1e-3) and np.array_equal(*values)
 
 
 def names(folder):
@@ -87,7 +82,7 @@ def test_study_survives_a_round_trip(study, tmp_path):
     assert not [name for name in names(tmp_path) if "writing" in name]
 
 
-@FOLDER_FIXTURE
+@settings(max_examples=25, deadline=None)
 @given(
     size=st.tuples(*[st.integers(1, 6)] * 3),
     spacing=st.tuples(*[st.floats(0.3, 8.0)] * 3),
@@ -286,11 +281,24 @@ def test_damaged_images_are_refused_by_name(tmp_path, content, capfd):
         read_image(tmp_path)
 
 
-def test_truncated_image_is_refused(tmp_path):
-    path = write_image(image_of((20, 20, 20)), tmp_path / "x.nii")
-    path.write_bytes(path.read_bytes()[:9000])
-    with pytest.raises(InputError, match=r"x\.nii"):
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".nrrd", ".mha"])
+@pytest.mark.parametrize("share", [0.002, 0.1, 0.5, 0.999])
+def test_image_cut_short_is_refused(tmp_path, suffix, share):
+    path = write_image(image_of((20, 20, 20)), tmp_path / f"x{suffix}")
+    content = path.read_bytes()
+    path.write_bytes(content[: int(share * len(content))])
+    with pytest.raises(InputError, match=re.escape(f"x{suffix}")):
         read_image(path)
+
+
+def test_nifti_2_is_refused_and_a_padded_file_accepted(tmp_path):
+    array = np.arange(60, dtype=np.float32).reshape(3, 4, 5)
+    nib.save(nib.Nifti2Image(array, np.eye(4)), tmp_path / "x.nii.gz")
+    with pytest.raises(InputError, match=r"x\.nii\.gz: a NIfTI-2 file"):
+        read_image(tmp_path / "x.nii.gz")
+    path = write_image(image_of(), tmp_path / "y.nii.gz")
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes()) + bytes(100)))
+    assert equal(read_image(path), image_of())
 
 
 @pytest.mark.parametrize("compressed", [False, True])
@@ -310,7 +318,7 @@ def test_slightly_sheared_axes_are_repaired_and_strong_shear_refused(tmp_path, c
             assert np.array_equal(sitk.GetArrayViewFromImage(again), sitk.GetArrayViewFromImage(image))
             assert np.allclose(again.GetDirection(), image.GetDirection(), atol=0.02)
         else:
-            with pytest.raises(InputError, match="sheared axes|orthonormal"):
+            with pytest.raises(InputError, match="sheared axes"):
                 read_image(path)
 
 
@@ -333,7 +341,7 @@ def test_failed_writing_leaves_nothing(tmp_path):
     with pytest.raises(InputError, match="suffix"):
         write_image(image_of(), tmp_path / "x.png")
     (tmp_path / "file").write_text("")
-    with pytest.raises(InputError):
+    with pytest.raises(InputError, match="file: a file; needed: a folder"):
         write_image(image_of(), tmp_path / "file" / "x.nii")
     assert names(tmp_path) == ["file"]
 

@@ -58,6 +58,16 @@ def test_the_same_input_gives_the_same_transform(head, fixed):
     assert (first.before, first.after) == (second.before, second.after)
 
 
+def test_last_digits_of_the_geometry_do_not_change_the_transform(head, fixed):
+    """A MRML node gives back a file's geometry with other last digits."""
+    moving = head.image("T2w", (2.5, 2.5, 2.5), (72, 84, 64), seed=2)
+    other = sitk.Image(moving)
+    other.SetOrigin([value + 3e-12 for value in moving.GetOrigin()])
+    other.SetSpacing([value * (1 + 1e-14) for value in moving.GetSpacing()])
+    first, second = register(moving, fixed), register(other, fixed)
+    assert first.transform.GetParameters() == second.transform.GetParameters()
+
+
 def test_alignment_of_the_header_stays_when_it_is_right(head, fixed):
     moving = head.image("T2w", (2.5, 2.5, 5.0), (72, 84, 32), seed=5)
     result = register(moving, fixed)

@@ -1,0 +1,57 @@
+"""Opening the panel loads only what Slicer brings: everything else waits for the first Apply."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+OPEN = """
+import sys
+sys.path[:0] = [{root!r}, {testing!r}]
+import Host
+host = Host.start()
+import slicer
+panel = slicer.util.getModuleWidget("SynthCBV")
+panel.enter()
+print("loaded:", " ".join(sorted({{name.split(".")[0] for name in sys.modules}})))
+host.stop()
+left = [name for name in ("qt", "ctk", "SynthCBV", "slicer.packaging") if name in sys.modules]
+left += [name for name in ("app", "modules", "qMRMLWidget") if hasattr(slicer, name)]
+print("left:", " ".join(left))
+"""
+
+
+@pytest.fixture(scope="module")
+def output():
+    pytest.importorskip("slicer")
+    code = OPEN.format(root=str(REPOSITORY), testing=str(REPOSITORY / "Testing"))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return dict(line.split(":", 1) for line in done.stdout.splitlines() if ":" in line)
+
+
+def test_nothing_heavy_or_missing_in_slicer_is_loaded(output):
+    loaded = set(output["loaded"].split())
+    assert "SynthCBVLib" in loaded
+    assert not loaded & {"torch", "safetensors", "skimage", "matplotlib", "pandas", "nibabel"}
+
+
+def test_host_takes_everything_out_again(output):
+    assert output["left"].split() == []
+
+
+def test_host_stands_for_nothing_else(output):
+    code = (
+        f"import sys; sys.path[:0] = [{str(REPOSITORY)!r}, {str(REPOSITORY / 'Testing')!r}]\n"
+        "import Host; host = Host.start()\n"
+        "import qt, ctk, slicer\n"
+        "for gap in ('qt.QNotThere', 'ctk.ctkSliderWidget', 'slicer.app.layoutManager'):\n"
+        "    try: eval(gap)\n"
+        "    except Host.HostGap as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["qt.QNotThere", "ctk.ctkSliderWidget", "App.layoutManager"]
