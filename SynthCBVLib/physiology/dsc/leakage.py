@@ -6,9 +6,10 @@ brain that does not enhance, minus leakage that grows with the average's integra
 The bidirectional form (Leu et al., J Magn Reson Imaging 2016;43:1288) lets the agent return,
 ``- K2 ∫ A(s) exp(-k (t - s)) ds``.
 
-A voxel whose transit time differs from the average's would be taken for a leaking one. For exponential
-residues its curve is a sum of A and A spread exponentially by its own transit time, so that term is fitted
-beside K1; only the leakage term is removed.
+A voxel whose bolus comes at another time or with another transit time than the average's would be taken for
+a leaking one. A is therefore shifted by each voxel's own delay, and, since for exponential residues its curve
+is a sum of A and A spread exponentially by its own transit time, that term is fitted beside K1. Only the
+leakage term is removed.
 """
 
 from __future__ import annotations
@@ -31,7 +32,6 @@ _TRANSIT_TIMES = (2.0, 5.0)
 #: A voxel's bolus may come so much before or after the average's, s.
 _LARGEST_DELAY = 4.5
 _LEAST_REFERENCE = 2
-DELAYS=True
 
 
 class Leakage(NamedTuple):
@@ -90,7 +90,29 @@ def reference_voxels(curves: Array, times: Array, bolus: Bolus) -> NDArray[np.bo
     )
 
 
-def correct(curves: Array, average: Array, times: Array, bolus: Bolus, bidirectional: bool = False) -> Leakage:
+def aligned_average(curves: Array, times: Array) -> Array:
+    """Average curves (n, n_t) after moving each to the median arrival, so that delays do not blur the bolus."""
+    index = np.arange(times.size)
+    peak = curves.argmax(1)
+    half = 0.5 * curves.max(1)
+    # The half height on the way up, between the last point below it and the next.
+    last = np.where((curves < half[:, None]) & (index < peak[:, None]), index, 0).max(1)
+    low, high = (np.take_along_axis(curves, i[:, None], 1)[:, 0] for i in (last, last + 1))
+    part = np.clip((half - low) / np.where(high > low, high - low, 1.0), 0.0, 1.0)
+    rise = times[last] + part * (times[np.minimum(last + 1, times.size - 1)] - times[last])
+    late = rise - np.median(rise)
+    step = 0.25 * np.median(np.diff(times))
+    groups = np.round(np.clip(late, -_LARGEST_DELAY, _LARGEST_DELAY) / step)
+    total = np.zeros(times.size)
+    for group in np.unique(groups):
+        members = groups == group
+        total += members.sum() * np.interp(times + group * step, times, curves[members].mean(0))
+    return total / len(curves)
+
+
+def correct(
+    curves: Array, average: Array, times: Array, bolus: Bolus, bidirectional: bool = False
+) -> Leakage:
     """Remove leakage from curves.
 
     Parameters
@@ -108,7 +130,7 @@ def correct(curves: Array, average: Array, times: Array, bolus: Bolus, bidirecti
     """
     average = np.where(np.arange(times.size) < bolus.stop, 0.0, average)
     step = float(np.median(np.diff(times)))
-    delays = np.arange(-_LARGEST_DELAY, _LARGEST_DELAY + 1e-9, min(step / 2, 1.0)) if DELAYS else [0.0]
+    delays = np.arange(-_LARGEST_DELAY, _LARGEST_DELAY + 1e-9, min(step / 2, 1.0))
     begin = max(bolus.stop - round(_LARGEST_DELAY / step), 0)
     target = curves[:, begin:].T
     models = list(product(delays, _TRANSIT_TIMES, _RETURN_RATES if bidirectional else (0.0,)))

@@ -123,7 +123,7 @@ def cbv_maps(
     series = _Series.of(signal, times, protocol, mask)
     curves, bolus, t = series.curves, series.bolus, series.times
     chosen = leakage.reference_voxels(curves, t, bolus)
-    average = curves[chosen].mean(0)
+    average = leakage.aligned_average(curves[chosen], t)
     volume, plain, k2 = (np.zeros(len(curves)) for _ in range(3))
     for i in range(0, len(curves), _BLOCK):
         part = slice(i, i + _BLOCK)

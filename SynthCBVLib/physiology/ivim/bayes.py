@@ -178,7 +178,10 @@ def integrate(
     slope_d, slope_s0 = c.cov_d_f / c.var_f, c.cov_s0_f / c.var_f
     mean_s0, spread_s0 = c.s0 + slope_s0 * shift, c.var_s0 * noise_variance + slope_s0**2 * lost
     spread_d = np.maximum(c.var_d * noise_variance + slope_d**2 * lost, 1e-24)
-    _, mean_d, spread_d = truncated_normal(c.d + slope_d * shift, np.sqrt(spread_d), *bounds.d)
+    mean_d, sd_d = c.d + slope_d * shift, np.sqrt(spread_d)
+    edge = np.minimum(mean_d - bounds.d[0], bounds.d[1] - mean_d) < 5 * sd_d
+    if edge.any():
+        _, mean_d[edge], spread_d[edge] = truncated_normal(mean_d[edge], sd_d[edge], *bounds.d)
     log_node = np.log(nodes)[:, None]
     # Towards D* = D the two compartments become one and f loses its meaning: the prior fades out there.
     apart = 1 - c.d / nodes[:, None]

@@ -57,9 +57,11 @@ def test_quantification_is_the_printed_equation(protocol):
 )  # fmt: skip
 def test_quantification_inverts_the_kinetic_model_without_delay(flow, duration, delay, m0, pulsed, pulses):
     protocol = asl.AslProtocol(
-        labelling="pasl" if pulsed else "pcasl", label_duration=duration, background_suppression_pulses=pulses,
+        labelling="pasl" if pulsed else "pcasl",
+        label_duration=duration,
         post_label_delay=delay + duration if pulsed else delay,
-    )  # fmt: skip
+        background_suppression_pulses=pulses,
+    )
     signal = asl.general_kinetic(flow, protocol, m0=m0)
     assert asl.quantify(signal, m0, protocol) == pytest.approx(flow, rel=1e-6)
 

@@ -30,7 +30,7 @@ def test_signal_falls_with_b(f, d, d_star):
 
 
 def test_cramer_rao_of_a_linear_case_is_the_closed_form():
-    """With two b-values far apart and f = 0, S0 alone is seen at b = 0: its bound is the noise over sqrt(n)."""
+    """Blood that is gone at the first b-value leaves S0 to b = 0 alone: the noise over sqrt(n)."""
     bound = ivim.cramer_rao([0, 10, 500, 1000], 100.0, 1e-3, 0.1, 5.0, 2.0, averages=[4, 1, 1, 1])
     assert bound.s0 == pytest.approx(2.0 / np.sqrt(4), rel=1e-6)
 

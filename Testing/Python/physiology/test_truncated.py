@@ -20,7 +20,7 @@ def moments(mean, sd, low, high):
 
 
 @settings(max_examples=80, deadline=None)
-@given(st.floats(-3, 4), st.floats(0.03, 3))
+@given(st.floats(-3, 4), st.floats(0.03, 3) | st.floats(100, 1e4))
 def test_moments_are_those_of_quadrature(mean, sd):
     log_mass, centre, variance = truncated_normal(np.array([mean]), np.array([sd]))
     expected = moments(mean, sd, 0.0, 1.0)
@@ -35,6 +35,16 @@ def test_another_interval_is_a_shifted_and_scaled_one():
     assert log_mass[0] == pytest.approx(other[0][0])
     assert centre[0] == pytest.approx(2 + 4 * other[1][0])
     assert variance[0] == pytest.approx(16 * other[2][0])
+
+
+def test_extremes_stay_finite():
+    size = np.array([1e-300, 1e-30, 1e-3, 1, 1e3, 1e30, 1e150])
+    mean, sd = (x.ravel() for x in np.meshgrid(np.concatenate((-size, size)), size))
+    with np.errstate(all="raise", under="ignore"):
+        log_mass, centre, variance = truncated_normal(mean, sd)
+    assert np.isfinite([log_mass, centre, variance]).all()
+    assert ((centre >= 0) & (centre <= 1)).all()
+    assert ((variance >= 0) & (variance <= 1)).all()
 
 
 def test_far_outside_everything_stays_finite():
