@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -119,16 +118,25 @@ def digital_case(seed: int, idh: str, card: ModelCard) -> Case:
 
 
 def save_case(case: Case, folder: Path) -> None:
-    """Write a case as a folder of .npy files, whole or not at all."""
+    """Write a case as a folder of .npy files, whole or not at all; a case that is there already stays."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".case-"))
     try:
         for name in _ARRAYS:
             np.save(temporary / f"{name}.npy", getattr(case, name), allow_pickle=False)
         (temporary / "case.json").write_text(json.dumps({"name": case.name}), encoding="utf-8")
-        os.replace(temporary, folder)  # noqa: PTH105 - Path.replace is the same call
+        _put(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _put(temporary: Path, folder: Path) -> None:
+    """Rename a folder; another process may have put the same case there first."""
+    try:
+        temporary.rename(folder)
+    except OSError:
+        if not (folder / "case.json").is_file():
+            raise
 
 
 def load_case(folder: Path) -> Case:

@@ -91,7 +91,7 @@ def reference_voxels(curves: Array, times: Array, bolus: Bolus) -> NDArray[np.bo
 
 
 def aligned_average(curves: Array, times: Array) -> Array:
-    """Average curves (n, n_t) after moving each to the median arrival, so that delays do not blur the bolus."""
+    """Average curves (n, n_t), each moved to the median arrival, so that delays do not blur the bolus."""
     index = np.arange(times.size)
     peak = curves.argmax(1)
     half = 0.5 * curves.max(1)

@@ -99,12 +99,15 @@ def conditional(y: Array, scheme: Scheme, nodes: Array, bounds: Bounds, iteratio
     y2 = (fast * w[:, None]).T @ y
     yy = w @ y**2
     d = np.repeat(upper_fit(y, scheme, bounds)[1][None], nodes.size, 0)
+    # Two arrays serve all steps: fresh ones of this size would be mapped and cleared each time.
+    slow, work = (np.empty((nodes.size, b.size, y.shape[1])) for _ in range(2))
+    fast_columns = np.ascontiguousarray(fast.T)[:, :, None]
     for step in range(iterations + 1):
+        np.exp(np.multiply(-b[:, None], d[:, None, :], out=slow), out=slow)
         # One small product a node: BLAS then stays on this thread, and blocks run beside each other.
-        slow = np.exp(-b[:, None] * d[:, None, :])
-        g11, g1b, gbb = np.moveaxis(wbb @ (slow * slow), 1, 0)
-        g12, g2b = np.moveaxis(wb @ (slow * fast.T[:, :, None]), 1, 0)
-        y1, yb = np.moveaxis(wb @ (slow * y), 1, 0)
+        g11, g1b, gbb = np.moveaxis(wbb @ np.multiply(slow, slow, out=work), 1, 0)
+        g12, g2b = np.moveaxis(wb @ np.multiply(slow, fast_columns, out=work), 1, 0)
+        y1, yb = np.moveaxis(wb @ np.multiply(slow, y, out=work), 1, 0)
         det = np.maximum(g11 * g22 - g12 * g12, 1e-9 * g11 * g22)
         a1, a2 = (y1 * g22 - y2 * g12) / det, (y2 * g11 - y1 * g12) / det
         a1 = np.maximum(a1, 1e-3 * np.abs(y1) / g11 + 1e-9 * np.sqrt(yy))

@@ -117,7 +117,7 @@ def solve(
         change = np.abs(trial - t).max(1)
         gain = cost[active] - trial_cost
         theta[active[better]] = trial[better]
-        done = better & ((change < 1e-9) | (gain <= 1e-10 * cost[active]))
+        done = better & ((change < 1e-9) | (gain <= 1e-6 * cost[active]))
         cost[active[better]] = trial_cost[better]
         damping[active] = np.where(better, damping[active] * 0.2, damping[active] * 6)
         done |= damping[active] > 1e7

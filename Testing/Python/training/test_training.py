@@ -40,6 +40,8 @@ def test_cases_survive_the_disk(tmp_path, cases):
     again = load_case(tmp_path / "a" / "case")
     for field in dataclasses.fields(Case):
         np.testing.assert_array_equal(getattr(again, field.name), getattr(cases[0], field.name))
+    save_case(cases[1], tmp_path / "a" / "case")  # as a second process that was slower would
+    assert load_case(tmp_path / "a" / "case").name == cases[0].name
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["case"]
 
 
