@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 # slicer-core and the tests need no screen.
 export QT_QPA_PLATFORM := offscreen
 
-.PHONY: demo test lint bench screenshots weights clean
+.PHONY: demo test lint bench weights clean
 
 demo: $(INSTALLED)
 	$(PY) -m SynthCBVLib demo --out demo-output
@@ -19,6 +19,13 @@ test: $(INSTALLED) lint
 lint: $(INSTALLED)
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
+
+# Side-by-side measurements against peers, which get an environment of their own.
+bench:
+	$(PYTHON) -m venv $(VENV)-bench
+	$(VENV)-bench/bin/python -m pip install --disable-pip-version-check -r Testing/Benchmarks/requirements.txt
+	$(VENV)-bench/bin/python -m pip install --disable-pip-version-check --no-deps osipi-ivim==0.1.0
+	$(VENV)-bench/bin/python Testing/Benchmarks/bench_ivim.py
 
 # Trains the bundled weights anew on digital patients (about half an hour on two cores).
 weights: $(INSTALLED)
@@ -32,4 +39,4 @@ $(INSTALLED): pyproject.toml .ci/constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo-output build *.egg-info
+	rm -rf $(VENV) $(VENV)-bench demo-output build *.egg-info

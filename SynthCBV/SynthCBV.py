@@ -58,7 +58,10 @@ from SynthCBVLib.scene import (  # noqa: E402
     AslNodes,
     SynthesisNodes,
     add_regions,
+    fit_ivim,
     image_to_volume,
+    quantify_asl,
+    quantify_dsc,
     study_from_nodes,
 )
 
@@ -396,6 +399,37 @@ class SynthCBVLogic(ScriptedLoadableModuleLogic):
 
         qt.QTimer.singleShot(0, later)
         return None
+
+    def fitIvim(
+        self,
+        dwi: DiffusionNode,
+        bValues: Sequence[float] | None = None,
+        mask: vtkMRMLLabelMapVolumeNode | None = None,
+        method: str = "bayes",
+        name: str = "IVIM",
+        progress: Progress | None = None,
+    ) -> dict[str, vtkMRMLScalarVolumeNode]:
+        """Fit the IVIM model; gives volumes "S0", "D", "f", "D*", "f SD" (`SynthCBVLib.scene.fit_ivim`)."""
+        return fit_ivim(dwi, bValues, mask, method, name, progress)
+
+    def quantifyAsl(
+        self, asl: AslNodes, m0Smoothing: float = 0.0, name: str = "ASL"
+    ) -> vtkMRMLScalarVolumeNode:
+        """Quantify CBF of control, label and M0; see `SynthCBVLib.scene.quantify_asl`."""
+        return quantify_asl(asl, m0Smoothing, name)
+
+    def quantifyDsc(
+        self,
+        dsc: DiffusionNode,
+        repetitionTime: float,
+        echoTime: float,
+        mask: vtkMRMLLabelMapVolumeNode | None = None,
+        whiteMatter: vtkMRMLLabelMapVolumeNode | None = None,
+        name: str = "DSC",
+        progress: Progress | None = None,
+    ) -> vtkMRMLScalarVolumeNode:
+        """Compute rCBV of a contrast-bolus series (times in s); see `SynthCBVLib.scene.quantify_dsc`."""
+        return quantify_dsc(dsc, repetitionTime, echoTime, mask, whiteMatter, name, progress)
 
     def _tick(self) -> bool:
         self._background.poll()

@@ -167,6 +167,29 @@ def cbf_map(
         If the timing is not known, or the images cannot be perfusion (swapped, empty, other units).
     """
     protocol = protocol or protocol_of(series)
+    weighted, m0 = _labelled(series, m0_smoothing)
+    return like(asl.quantify(weighted, m0, protocol).astype(np.float32), series.control)
+
+
+def relative_perfusion(series: AslSeries) -> sitk.Image:
+    """Give (control - label) / M0, which needs no timing and is proportional to flow where arrival is alike.
+
+    Returns
+    -------
+    sitk.Image
+        32-bit float on the control's grid, no unit; 0 outside the head.
+
+    Raises
+    ------
+    InputError
+        If the images cannot be perfusion (swapped, empty).
+    """
+    weighted, m0 = _labelled(series, 0.0)
+    return like((weighted / np.where(m0 > 0, m0, 1.0)).astype(np.float32), series.control)
+
+
+def _labelled(series: AslSeries, m0_smoothing: float) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Give control - label and M0, both 0 outside the head, where M0 is no more than noise."""
     control, label, m0 = (
         sitk.GetArrayFromImage(image).astype(float) for image in (series.control, series.label, series.m0)
     )
@@ -178,8 +201,7 @@ def cbf_map(
     if m0_smoothing > 0:
         widths = np.array(series.m0.GetSpacing()[::-1])
         m0 = asl.smooth_m0(m0, tuple(m0_smoothing / 2.3548 / widths), head)
-    cbf = asl.quantify(weighted, np.where(head, m0, 0.0), protocol)
-    return like(cbf.astype(np.float32), series.control)
+    return weighted, np.where(head, m0, 0.0)
 
 
 def cbv_maps(

@@ -82,39 +82,64 @@ def diffusion_series(nodes: SeriesNodes, b_values: Sequence[float] | None = None
     InputError
         If the b-values are neither given nor known, or the volumes do not share one grid.
     """
+    image, name = series_image(nodes, "one volume a b-value")
+    if isinstance(nodes, Sequence):
+        known = None
+    elif nodes.IsA("vtkMRMLSequenceNode"):
+        known = sequence_b_values(nodes)
+    else:
+        known = volume_b_values(nodes)
+    return DiffusionSeries(image, choose_b_values(b_values, known, n_volumes(image), name), name)
+
+
+def series_image(nodes: SeriesNodes, volumes: str) -> tuple[sitk.Image, str]:
+    """Read several volumes of one grid from whichever way Slicer holds them.
+
+    Parameters
+    ----------
+    nodes : node or sequence of nodes
+        As for `diffusion_series`.
+    volumes : str
+        What the volumes are, for messages, such as "one volume a b-value".
+
+    Returns
+    -------
+    tuple
+        3D vector image with one component a volume, and the name for messages.
+
+    Raises
+    ------
+    InputError
+        If there is one volume only, or the volumes do not share one grid.
+    """
     if isinstance(nodes, Sequence):
         members = [volume_to_image(node) for node in nodes]
-        names, known, name = [node_name(node) for node in nodes], None, "DWI"
+        names, name = [node_name(node) for node in nodes], "series"
     elif nodes is not None and nodes.IsA("vtkMRMLSequenceNode"):
         items = [nodes.GetNthDataNode(i) for i in range(nodes.GetNumberOfDataNodes())]
-        members = [volume_to_image(item) for item in items]
-        name, known = node_name(nodes), sequence_b_values(nodes)
+        members, name = [volume_to_image(item) for item in items], node_name(nodes)
         names = [f"{name} item {i + 1}" for i in range(len(items))]
     else:
-        image = volume_to_image(nodes)
-        name = node_name(nodes)
+        image, name = volume_to_image(nodes), node_name(nodes)
         if not is_series(image):
             raise InputError(
-                name, "a single volume", "a diffusion series with one volume a b-value",
-                "Choose a diffusion-weighted volume, a volume sequence, or one volume for each b-value.",
+                name, "a single volume", f"a series with {volumes}",
+                f"Choose a multi-component volume, a volume sequence, or {volumes}.",
             )  # fmt: skip
-        return DiffusionSeries(
-            image, choose_b_values(b_values, volume_b_values(nodes), n_volumes(image), name), name
-        )
+        return image, name
     if len(members) < 2:
-        raise InputError(name, f"{len(members)} volumes", "at least 2 volumes with different b-values")
+        raise InputError(name, f"{len(members)} volumes", f"a series with {volumes}, at least 2")
     for member, member_name in zip(members, names, strict=True):
         if is_series(member):
             raise InputError(
-                member_name, f"a volume with {n_volumes(member)} components", "one scalar volume a b-value"
+                member_name, f"a volume with {n_volumes(member)} components", f"a scalar volume ({volumes})"
             )
         if not same_grid(members[0], member):
             raise InputError(
                 member_name, f"another grid {member.GetSize()} than {names[0]} {members[0].GetSize()}",
                 "all volumes of the series on one grid",
             )  # fmt: skip
-    b = choose_b_values(b_values, known, len(members), name)
-    return DiffusionSeries(join_vector([sitk.Cast(m, sitk.sitkFloat32) for m in members]), b, name)
+    return join_vector([sitk.Cast(member, sitk.sitkFloat32) for member in members]), name
 
 
 def study_from_nodes(

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import SimpleITK as sitk
 
 from SynthCBVLib.imaging.registration import register
 from SynthCBVLib.imaging.resampling import resample
-from SynthCBVLib.imaging.study import DiffusionSeries, Modality, Study, like
-from SynthCBVLib.physiology import ivim
+from SynthCBVLib.imaging.study import DiffusionSeries, Modality, Study
+from SynthCBVLib.physiology import maps
 from SynthCBVLib.progress import Progress, part
 from SynthCBVLib.synthesis.card import ModelCard
 from SynthCBVLib.synthesis.pipeline import Synthesis
@@ -87,21 +86,5 @@ def _perfusion_fraction(
     progress: Progress,
 ) -> sitk.Image:
     """Fit f on the DWI's own grid, in the brain alone, and bring it to the reference."""
-    averaged = series.averaged()
-    native = series.volumes()[0]
-    signals = np.moveaxis(_series_array(averaged.image), 0, -1)
-    inside = sitk.GetArrayFromImage(
-        resample(mask, native, transform.GetInverse(), interpolation="nearest")
-    ) > 0  # fmt: skip
-    maps = ivim.fit(
-        signals[inside], averaged.b_values, averages=averaged.counts, progress=part(progress, 0.0, 0.9)
-    )
-    f = np.zeros(inside.shape, dtype=np.float32)
-    f[inside] = maps.f
-    return sitk.Mask(resample(like(f, native), reference, transform), mask)
-
-
-def _series_array(image: sitk.Image) -> np.ndarray:
-    """Give the array (volume, z, y, x) of a 4D or vector image."""
-    array = sitk.GetArrayFromImage(image)
-    return array if image.GetDimension() == 4 else np.moveaxis(array, -1, 0)
+    brain = resample(mask, series.volumes()[0], transform.GetInverse(), interpolation="nearest")
+    return sitk.Mask(resample(maps.ivim_maps(series, brain, progress=progress).f, reference, transform), mask)

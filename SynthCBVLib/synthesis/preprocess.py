@@ -25,12 +25,10 @@ from SynthCBVLib.imaging.study import (
     like,
     split_volumes,
 )
-from SynthCBVLib.physiology import asl
+from SynthCBVLib.physiology import maps
 from SynthCBVLib.progress import Progress, part
 from SynthCBVLib.synthesis.card import InputSpec, ModelCard
 from SynthCBVLib.synthesis.normalisation import NORMALISATIONS
-
-_M0_FLOOR = 0.1  # of the 99th percentile of M0: below it there is no tissue to quantify
 
 
 @dataclass(frozen=True)
@@ -211,33 +209,29 @@ def cbf_image(series: AslSeries) -> tuple[sitk.Image, tuple[Finding, ...]]:
     -------
     tuple
         CBF in ml/100 g/min (or relative perfusion, no unit), 0 where M0 shows no tissue; findings.
+
+    Raises
+    ------
+    InputError
+        If the images cannot be perfusion (swapped, empty, other units).
     """
-    control, label, m0 = (
-        sitk.GetArrayFromImage(image).astype(np.float64)
-        for image in (series.control, series.label, series.m0)
+    missing = [
+        words
+        for words, value in (
+            ("label duration", series.label_duration),
+            ("post-labelling delay", series.post_label_delay),
+        )
+        if value is None
+    ]
+    if not missing:
+        return maps.cbf_map(series), ()
+    finding = Finding(
+        "warning",
+        Modality.CBF,
+        f"No {' and no '.join(missing)} recorded: perfusion is relative, not in ml/100 g/min",
+        "Give the timing if it is known; the rCBV map is relative in any case.",
     )
-    tissue = m0 > _M0_FLOOR * np.percentile(m0, 99)
-    safe_m0 = np.where(tissue, m0, 1.0)
-    difference = np.where(tissue, control - label, 0.0)
-    if series.label_duration is None or series.post_label_delay is None:
-        cbf = difference / safe_m0
-        missing = "label duration" if series.label_duration is None else "post-labelling delay"
-        findings: tuple[Finding, ...] = (
-            Finding(
-                "warning",
-                Modality.CBF,
-                f"The {missing} is not recorded: perfusion is relative, not in ml/100 g/min",
-                "Give the label duration and delay if they are known; the rCBV map is relative in any case.",
-            ),
-        )
-    else:
-        protocol = asl.AslProtocol(
-            labelling=series.labelling,
-            label_duration=series.label_duration,
-            post_label_delay=series.post_label_delay,
-        )
-        cbf, findings = asl.quantify(difference, safe_m0, protocol), ()
-    return like(cbf.astype(np.float32), series.control), findings
+    return maps.relative_perfusion(series), (finding,)
 
 
 def _channels(image: StudyImage, spec: InputSpec) -> tuple[list[sitk.Image], tuple[Finding, ...]]:

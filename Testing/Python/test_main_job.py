@@ -116,4 +116,4 @@ def test_real_siemens_study(tmp_path, capsys):
     files["t1w"] = SIEMENS / "T1w_brain_2mm.nii.gz"
     arguments = [item for key, path in files.items() for item in (f"--{key}", str(path))]
     assert main(["synthesize", "--model", "asl", "--out", str(tmp_path / "out"), *arguments]) == 0
-    assert "post-labelling delay is not recorded" in capsys.readouterr().out
+    assert "post-labelling delay recorded" in capsys.readouterr().out

@@ -226,7 +226,7 @@ class _Task:
         posterior = bayes.integrate(variance, self.prior, self.bounds, nodes, fitted)
         means, sds = posterior.means, posterior.sds
         # Where D* is known better than the grid's step, the posterior is Gaussian: least squares finishes.
-        sharp = np.flatnonzero(posterior.log_d_star_sd < 0.7 * np.log(nodes[1] / nodes[0]))
+        sharp = np.flatnonzero(posterior.log_d_star_sd < 0.5 * np.log(nodes[1] / nodes[0]))
         if sharp.size:
             found, _, information = _least_squares(y, self.scheme, self.bounds, fitted, nodes, sharp)
             deviation = leastsquares.deviations(information, variance[sharp])

@@ -72,8 +72,8 @@ def test_relative_perfusion_is_a_finding(study, models):
     m0 = study.scalar(Modality.T1W)
     images = {Modality.T1W: m0, Modality.CBF: AslSeries(m0, m0 * 0.99, m0)}
     result = synthesize(Study("01", images), models["asl"], device="cpu")
-    assert any("post-labelling delay" in f.what or "label duration" in f.what for f in result.findings)
-    assert any("not recorded" in entry["what"] for entry in result.provenance["findings"])
+    assert any("No label duration and no post-labelling delay recorded" in f.what for f in result.findings)
+    assert any("recorded" in entry["what"] for entry in result.provenance["findings"])
 
 
 def test_progress_rises_to_one_and_can_cancel(study, models):

@@ -119,7 +119,7 @@ def make_asl(study, delay):
 
 def test_asl_without_delay_is_relative_and_says_so(study):
     relative, findings = cbf_image(make_asl(study, None))
-    assert "post-labelling delay is not recorded" in findings[0].what
+    assert "No post-labelling delay recorded" in findings[0].what
     values = sitk.GetArrayFromImage(relative)
     assert values[5, 16, 16] == pytest.approx(0.01, rel=1e-3)
     assert not values[0, 0, 0]
