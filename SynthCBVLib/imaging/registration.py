@@ -15,7 +15,7 @@ import SimpleITK as sitk
 
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.imaging.resampling import grid, overlap, resample
-from SynthCBVLib.imaging.study import is_series
+from SynthCBVLib.imaging.study import is_series, settled
 from SynthCBVLib.progress import Progress, silent
 
 Model = Literal["rigid", "affine"]
@@ -218,12 +218,7 @@ def _checked(image: sitk.Image, name: str) -> sitk.Image:
         raise InputError(name, f"{bad} voxels that are not finite (NaN or infinite)", "finite values")
     if array.min() == array.max():
         raise InputError(name, f"the value {array.flat[0]:g} in all voxels", "an image with contrast")
-    checked = sitk.Cast(image, sitk.sitkFloat32)
-    # A file and a MRML node hold one geometry to different last digits; the search must not fork on them.
-    checked.SetSpacing([round(value, 6) for value in image.GetSpacing()])
-    checked.SetOrigin([round(value, 6) for value in image.GetOrigin()])
-    checked.SetDirection([round(value, 8) for value in image.GetDirection()])
-    return checked
+    return settled(sitk.Cast(image, sitk.sitkFloat32))
 
 
 def _coarser(image: sitk.Image, spacing: float) -> sitk.Image:

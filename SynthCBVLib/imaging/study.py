@@ -277,6 +277,19 @@ def same_grid(a: sitk.Image, b: sitk.Image, tolerance: float = 1e-3) -> bool:
     )
 
 
+def settled(image: sitk.Image) -> sitk.Image:
+    """Give a 3D image with its geometry rounded to a millionth of a millimetre.
+
+    A file and a MRML node hold one geometry to different last digits; searches and ties of nearest neighbours
+    must not fork on them.
+    """
+    copy = sitk.Image(image)
+    copy.SetSpacing([round(value, 6) for value in image.GetSpacing()])
+    copy.SetOrigin([round(value, 6) for value in image.GetOrigin()])
+    copy.SetDirection([round(value, 8) for value in image.GetDirection()])
+    return copy
+
+
 def like(array: np.ndarray, reference: sitk.Image) -> sitk.Image:
     """Make an image from an array (z, y, x) with the geometry of a 3D reference."""
     image = sitk.GetImageFromArray(np.ascontiguousarray(array))

@@ -95,6 +95,8 @@ def synthesize(
     rcbv, uncertainty = (
         _to_reference(array, prepared, mask) for array in (location, math.sqrt(2.0) * result.scale)
     )
+    for image in (rcbv, uncertainty, mask):
+        image.CopyInformation(study.scalar(prepared.reference_modality))
     everything = (*findings, *prepared.findings, *result.findings)
     provenance = describe(study, model, prepared, result.device, everything)
     part(progress, 0.95, 1.0)(1.0, "Done")
@@ -106,14 +108,14 @@ def synthesize(
 def _brain(prepared: Prepared, network_mask: np.ndarray | None) -> sitk.Image:
     """Give the brain mask on the reference grid: the network's where it has one, else the image's.
 
-    A network's mask keeps its largest component, holes filled.
+    A network's mask keeps to the neighbourhood of the image's, without thin bridges, in one piece.
     """
-    if network_mask is None:
-        mask = prepared.mask
-    else:
-        mask = like(network_mask.astype(np.uint8), prepared.grid)
-        components = sitk.RelabelComponent(sitk.ConnectedComponent(mask), sortByObjectSize=True)
-        mask = sitk.BinaryFillhole(components == 1)
+    mask = prepared.mask
+    if network_mask is not None:
+        near = sitk.BinaryDilate(prepared.mask, (2, 2, 1))
+        mask = like(network_mask.astype(np.uint8), prepared.grid) & near
+        components = sitk.ConnectedComponent(sitk.BinaryMorphologicalOpening(mask, (1, 1, 0)))
+        mask = sitk.BinaryFillhole(sitk.RelabelComponent(components, sortByObjectSize=True) == 1)
     return sitk.Cast(resample(mask, prepared.reference, interpolation="nearest") > 0, sitk.sitkUInt8)
 
 

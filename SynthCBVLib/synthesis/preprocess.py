@@ -23,6 +23,7 @@ from SynthCBVLib.imaging.study import (
     Study,
     StudyImage,
     like,
+    settled,
     split_volumes,
 )
 from SynthCBVLib.physiology import maps
@@ -44,7 +45,7 @@ class Prepared:
     grid : sitk.Image
         Empty image with the geometry of `channels`.
     reference : sitk.Image
-        The reference image on its own grid.
+        The reference image on its own grid (`settled`).
     reference_modality : Modality
         Which image that is.
     mask : sitk.Image
@@ -96,7 +97,7 @@ def prepare(
         If no reference image is there, images do not overlap, or b-values do not serve the card.
     """
     reference_modality = reference_of(study, card)
-    reference = sitk.Cast(study.scalar(reference_modality), sitk.sitkFloat32)
+    reference = settled(sitk.Cast(study.scalar(reference_modality), sitk.sitkFloat32))
     # Networks have seen axial slices, nose up: a sagittal T1w is turned (axes permuted, nothing resampled).
     card_grid = grid(sitk.DICOMOrient(reference, "LPS"), card.spacing)
     specs = [spec for spec in card.inputs if spec.modality in study.images]

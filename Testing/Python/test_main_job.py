@@ -1,6 +1,7 @@
 """The main job from end to end: digital patients from files and scene, and a real ASL study."""
 
 import csv
+import json
 import re
 import subprocess
 import sys
@@ -13,7 +14,11 @@ import pytest
 import SimpleITK as sitk
 
 from SynthCBVLib.cli import main
-from SynthCBVLib.imaging.files import read_image
+from SynthCBVLib.imaging.files import read_image, study_from_files
+from SynthCBVLib.imaging.registration import register
+from SynthCBVLib.imaging.resampling import resample
+from SynthCBVLib.imaging.study import Modality, same_grid
+from SynthCBVLib.physiology.maps import relative_perfusion
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SIEMENS = REPOSITORY.parent / "shared" / "data" / "siemens_pcasl"
@@ -111,9 +116,37 @@ def test_demo_does_not_overwrite_other_things(tmp_path, capsys):
 @pytest.mark.skipif(not SIEMENS.is_dir(), reason="the real Siemens study is not at hand")
 def test_real_siemens_study(tmp_path, capsys):
     """The synthetic map shows perfusion where (control - label)/M0 does, after registration acted."""
+    out = tmp_path / "out"
     files = {part: SIEMENS / f"pcasl3d_{name}.nii.gz" for part, name in
              (("control", "control_mean_x10"), ("label", "label_mean_x10"), ("m0", "m0"))}  # fmt: skip
     files["t1w"] = SIEMENS / "T1w_brain_2mm.nii.gz"
     arguments = [item for key, path in files.items() for item in (f"--{key}", str(path))]
-    assert main(["synthesize", "--model", "asl", "--out", str(tmp_path / "out"), *arguments]) == 0
+    assert main(["synthesize", "--model", "asl", "--out", str(out), *arguments]) == 0
     assert "post-labelling delay recorded" in capsys.readouterr().out
+
+    rcbv = read_image(out / "sub-01_desc-synthetic_rcbv.nii.gz")
+    t1w = read_image(files["t1w"])
+    assert same_grid(rcbv, t1w)
+    sidecar = json.loads((out / "sub-01_desc-synthetic_rcbv.json").read_text(encoding="utf-8"))
+    registration = sidecar["GeneratedBy"]["registration"]["CBF"]
+    assert registration["applied"]
+    assert registration["after"] < 1.5 * registration["before"] < 0, "much more mutual information"
+
+    study = study_from_files({("T1w" if key == "t1w" else key): path for key, path in files.items()})
+    series = study.images[Modality.CBF]
+    aligned = register(series.control, t1w).transform
+    mask = sitk.GetArrayFromImage(read_image(out / "sub-01_desc-brain_mask.nii.gz")) > 0
+    mask &= sitk.GetArrayFromImage(t1w) > 0
+    assert mask.sum() > 0.8 * (sitk.GetArrayFromImage(t1w) > 0).sum(), "no part of the brain is lost"
+
+    def correlation(transform: sitk.Transform | None) -> float:
+        perfusion = resample(relative_perfusion(series), t1w, transform)
+        inside = mask & (sitk.GetArrayFromImage(resample(series.m0, t1w, transform)) > 0)
+        pair = [
+            sitk.GetArrayFromImage(sitk.SmoothingRecursiveGaussian(image, 4.0))[inside]
+            for image in (rcbv, perfusion)
+        ]
+        return float(np.corrcoef(*pair)[0, 1])
+
+    assert correlation(aligned) > 0.4
+    assert correlation(aligned) > correlation(None) + 0.15
