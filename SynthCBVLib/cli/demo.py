@@ -220,5 +220,5 @@ def _tell(case: DemoCase, difference: float | None) -> None:
         print(f"  T/WM {row.ratio.ratio:5.2f}   {row.map}")
     print(f"  from the MRML scene: largest difference to the map made from files {difference:.2g}")
     for finding in case.result.findings:
-        print(f"  {finding.severity}: {finding.what}")
+        print(f"  {finding}")
     print(f"  {case.model.card.training_data} {case.model.card.intended_use}")

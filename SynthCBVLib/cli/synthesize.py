@@ -84,7 +84,7 @@ def run(args: argparse.Namespace) -> None:
         for row in rows:
             print(f"T/WM {row.ratio:6.2f}  {row.map}")
     for finding in result.findings:
-        print(f"{finding.severity}: {finding.what} {finding.remedy}")
+        print(finding)
     print(f"{model.card.training_data} {model.card.intended_use}")
 
 

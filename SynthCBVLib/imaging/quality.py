@@ -52,6 +52,10 @@ class Finding:
     what: str
     remedy: str
 
+    def __str__(self) -> str:
+        about = f"{self.modality}: " if self.modality else ""
+        return f"{self.severity}: {about}{self.what.rstrip('.')}. {self.remedy}"
+
 
 class CardInput(Protocol):
     """One input of a model, as its card lists it."""

@@ -193,3 +193,9 @@ def test_errors_come_first_and_are_raised_by_name(t2w):
     raise_on_error([Finding("warning", None, "odd", "Look at it.")], study)
     with pytest.raises(InputError, match="subject 01: nothing there"):
         raise_on_error([Finding("error", None, "nothing there", "Add it.")], study)
+
+
+def test_a_finding_reads_as_a_sentence_with_its_image():
+    finding = Finding("warning", Modality.ADC, "odd values", "Look at it.")
+    assert str(finding) == "warning: ADC: odd values. Look at it."
+    assert str(Finding("info", None, "few images.", "Add some.")) == "info: few images. Add some."
