@@ -214,7 +214,7 @@ def main() -> None:
     cases = drawn(PAPER)
     header(f"b = {', '.join(map(str, PAPER[0]))}; averages {', '.join(map(str, PAPER[1]))}")
     found, own = measure(cases)
-    print(row("**SynthCBV**", cases, found, ours, own), flush=True)
+    print(row("**SynthCBV**", cases, found, own, own), flush=True)
     few = [Case(c.y[:10000], c.truth[:10000], c.scheme, c.ratio) for c in cases]
     print(row("SynthCBV segmented", few, *measure(few, "segmented", 1), own), flush=True)
     print(row("SynthCBV least squares", few, *measure(few, "nlls", 1), own), flush=True)
