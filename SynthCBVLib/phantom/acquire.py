@@ -9,9 +9,10 @@ import SimpleITK as sitk
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from SynthCBVLib.phantom.anatomy import Anatomy, Grid
+from SynthCBVLib.phantom.anatomy import Anatomy
 from SynthCBVLib.phantom.fields import smooth_field
 from SynthCBVLib.phantom.protocol import Acquisition
+from SynthCBVLib.phantom.warp import Grid
 
 #: Points across a slice's thickness that its profile averages.
 SUB_SLICES = 4

@@ -13,13 +13,16 @@ from pathlib import Path
 import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
-from scipy.spatial.transform import Rotation
 
 from SynthCBVLib.phantom.fields import smooth_field
+from SynthCBVLib.phantom.shell import draw_shell
+from SynthCBVLib.phantom.warp import Grid, Warp, draw_warp, make_grid
 
-#: Corner (x, y, z), mm, and extent of the patient's grid: any head that the warps can make fits.
-GRID_START = (-93.0, -96.0, -90.0)
-GRID_EXTENT = (186.0, 234.0, 198.0)
+#: Thalamus, caudate, putamen and pallidum of the left side in the template: centre and half axes, LPS mm.
+_NUCLEI = (
+    ((11, 18, 8), (7, 12, 8)), ((12.5, -11, 9), (4.5, 9, 9)),
+    ((26, -3, 1), (5, 14, 9)), ((19, 4, -1), (4.5, 8, 6)),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -53,77 +56,6 @@ def load_template() -> Template:
 
 
 @dataclass(frozen=True)
-class Warp:
-    """Map from patient space to the template's: p -> matrix @ (p + displacement(p)) + offset, LPS mm.
-
-    Attributes
-    ----------
-    matrix : ndarray
-        (3, 3).
-    offset : ndarray
-        (3,).
-    displacement : ndarray
-        (3, z, y, x), components x, y, z, on the patient's grid.
-    """
-
-    matrix: np.ndarray
-    offset: np.ndarray
-    displacement: np.ndarray
-
-    def template_points(self, grid: Grid) -> np.ndarray:
-        """Give the template's point (3, z, y, x) for each voxel of the patient's grid."""
-        x, y, z = (axis.astype(np.float32) for axis in grid.axes())
-        moved = (
-            self.displacement[0] + x[None, None, :],
-            self.displacement[1] + y[None, :, None],
-            self.displacement[2] + z[:, None, None],
-        )
-        m, o = self.matrix.astype(np.float32), self.offset.astype(np.float32)
-        return np.stack(
-            [m[i, 0] * moved[0] + m[i, 1] * moved[1] + m[i, 2] * moved[2] + o[i] for i in range(3)]
-        )
-
-    def to_patient(self, points: np.ndarray, grid: Grid) -> np.ndarray:
-        """Give the patient's points of template points, both (n, 3) LPS mm, by fixed-point iteration."""
-        target = np.linalg.solve(self.matrix, (points - self.offset).T)
-        found = target.copy()
-        for _ in range(12):
-            index = (found - np.array(grid.start)[:, None])[::-1] / grid.spacing
-            shift = [ndimage.map_coordinates(u, index, order=1, mode="nearest") for u in self.displacement]
-            found = target - np.stack(shift)
-        return found.T
-
-
-@dataclass(frozen=True)
-class Grid:
-    """The patient's own regular grid."""
-
-    start: tuple[float, float, float]
-    shape: tuple[int, int, int]
-    spacing: float
-
-    def axes(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Give the positions of the voxels along x, y and z, mm."""
-        return tuple(
-            s + self.spacing * np.arange(n) for s, n in zip(self.start, self.shape[::-1], strict=True)
-        )
-
-    def points(self, flat: np.ndarray) -> np.ndarray:
-        """Give the positions (n, 3) of voxels by their flat index, LPS mm, float32."""
-        index = np.unravel_index(flat, self.shape)[::-1]
-        return np.stack(
-            [np.float32(s) + np.float32(self.spacing) * i for s, i in zip(self.start, index, strict=True)], 1
-        ).astype(np.float32)
-
-    def image(self, array: np.ndarray) -> sitk.Image:
-        """Make an image (a vector image if the array has a fourth, last axis) of an array on this grid."""
-        image = sitk.GetImageFromArray(array, isVector=array.ndim == 4)
-        image.SetSpacing([self.spacing] * 3)
-        image.SetOrigin(self.start)
-        return image
-
-
-@dataclass(frozen=True)
 class Anatomy:
     """Head without disease, on the patient's grid.
 
@@ -133,6 +65,8 @@ class Anatomy:
     warp : Warp
     grey, white, csf : ndarray
         Fractions in the brain; they sum to one where `brain` is set and to zero elsewhere.
+    deep : ndarray
+        Share of the grey matter that belongs to thalamus and basal ganglia.
     brain : ndarray
         Brain mask with its CSF, bool.
     depth : ndarray
@@ -148,6 +82,7 @@ class Anatomy:
     grey: np.ndarray
     white: np.ndarray
     csf: np.ndarray
+    deep: np.ndarray
     brain: np.ndarray
     depth: np.ndarray
     fluid: np.ndarray
@@ -155,54 +90,6 @@ class Anatomy:
     fat: np.ndarray
     skin: np.ndarray
     sagittal_plane: tuple[np.ndarray, float]
-
-
-def make_grid(spacing: float) -> Grid:
-    """Give the patient's grid for a voxel size in mm."""
-    shape = tuple(int(np.ceil(extent / spacing)) for extent in GRID_EXTENT[::-1])
-    return Grid(GRID_START, shape, spacing)
-
-
-def draw_warp(rng: np.random.Generator, grid: Grid) -> Warp:
-    """Draw a head shape: an affine of ±8 % per axis with slight shear, and smooth warps at two scales.
-
-    The displacement is scaled down until no voxel folds (Jacobian determinant above 0.2 everywhere).
-    """
-    scale = np.diag(1 / rng.uniform(0.92, 1.08, 3))
-    shear = np.eye(3) + np.triu(rng.uniform(-0.04, 0.04, (3, 3)), 1)
-    tilt = Rotation.from_euler("xyz", rng.normal(0, 2.0, 3), degrees=True).as_matrix()
-    pivot = np.array([0.0, 15.0, 5.0])
-    matrix = scale @ shear @ tilt
-    offset = pivot - matrix @ pivot + rng.normal(0, 1.0, 3)
-    displacement = np.stack(
-        [
-            np.float32(3.2) * smooth_field(rng, grid.shape, grid.spacing, 48.0)
-            + np.float32(1.0) * smooth_field(rng, grid.shape, grid.spacing, 17.0)
-            for _ in range(3)
-        ]
-    )
-    while jacobian(displacement, grid.spacing).min() < 0.2:
-        displacement *= np.float32(0.85)
-    return Warp(matrix, offset, displacement)
-
-
-def jacobian(displacement: np.ndarray, spacing: float) -> np.ndarray:
-    """Compute the Jacobian determinant of p -> p + displacement(p).
-
-    On every other voxel, since the fields are smooth.
-
-    Parameters
-    ----------
-    displacement : ndarray
-        (3, z, y, x), components x, y, z, mm.
-    spacing : float
-        Voxel size, mm.
-    """
-    coarse = displacement[:, ::2, ::2, ::2]
-    # gradient's axes are z, y, x: rows of the matrix below are components x, y, z, columns d/dx, d/dy, d/dz.
-    (xx, xy, xz), (yx, yy, yz), (zx, zy, zz) = (np.gradient(u, 2 * spacing)[::-1] for u in coarse)
-    xx, yy, zz = xx + 1, yy + 1, zz + 1
-    return xx * (yy * zz - yz * zy) - xy * (yx * zz - yz * zx) + xz * (yx * zy - yy * zx)
 
 
 def build_anatomy(rng: np.random.Generator, spacing: float) -> Anatomy:
@@ -216,17 +103,19 @@ def build_anatomy(rng: np.random.Generator, spacing: float) -> Anatomy:
         Voxel of the patient's grid, mm.
     """
     grid = make_grid(spacing)
-    warp = draw_warp(rng, grid)
+    age = rng.uniform(0.0, 1.0)  # 0 young, 1 old
+    warp = draw_warp(rng, grid, 0.55 * age + rng.uniform(-0.25, 0.1))
     template = load_template()
     points = warp.template_points(grid)
     index = [(points[i] - np.float32(template.origin[i])) / np.float32(template.spacing) for i in (2, 1, 0)]
-    ventricle, sulcus = rng.uniform(0.0, 1.0), rng.uniform(-0.2, 1.3)
+    ventricle, sulcus = rng.uniform(0.0, 0.6), 1.0 * age + rng.uniform(-0.3, 0.4)
     csf = np.clip(template.brain - template.grey - template.white, 0, 1)
     # Widened CSF: the blurred map spreads the ventricles; sulci widen through the log-odds below.
     csf = np.maximum(csf, np.float32(ventricle) * ndimage.gaussian_filter(csf, 1.6))
     brain = ndimage.map_coordinates(template.brain, index, order=1) > 0.5
     flat = np.flatnonzero(brain)
     at = [axis.ravel()[flat] for axis in index]
+    nuclei = _nuclei([axis.ravel()[flat] for axis in points])
     odds = []
     # Individual folding: band-limited noise shifts the balance where the template's average is undecided.
     for kind, bias, amplitude in ((template.grey, 0.0, 0.9), (template.white, 0.0, 0.9), (csf, sulcus, 1.3)):
@@ -237,17 +126,34 @@ def build_anatomy(rng: np.random.Generator, spacing: float) -> Anatomy:
             + np.float32(amplitude) * noise
             + np.float32(bias)
         )
+    # The template's average is undecided about the nuclei; fluid beside them stays.
+    odds[0] += np.float32(2.5) * nuclei
+    odds[1] -= np.float32(1.5) * nuclei
     peak = np.maximum(np.maximum(odds[0], odds[1]), odds[2])
     weights = [np.exp(o - peak) for o in odds]
     total = weights[0] + weights[1] + weights[2]
     fractions = []
-    for weight in weights:
+    for share in (*(weight / total for weight in weights), nuclei):
         full = np.zeros(brain.size, np.float32)
-        full[flat] = weight / total
+        full[flat] = share
         fractions.append(full.reshape(grid.shape))
     depth = signed_distance(brain, spacing)
-    layers = draw_shell(rng, depth, grid)
+    layers = draw_shell(rng, depth, grid, age)
     return Anatomy(grid, warp, *fractions, brain, depth, *layers, fit_sagittal_plane(points[0], brain, grid))
+
+
+def _nuclei(points: list[np.ndarray]) -> np.ndarray:
+    """Membership (n,) of template points (x, y, z arrays, mm) in the deep nuclei, 0 to 1 with soft edges."""
+    lateral = np.abs(points[0])
+    inside = np.zeros_like(lateral)
+    for centre, half in _NUCLEI:
+        away = [
+            (p - np.float32(c)) / np.float32(h)
+            for p, c, h in zip((lateral, *points[1:]), centre, half, strict=True)
+        ]
+        radius = np.sqrt(away[0] ** 2 + away[1] ** 2 + away[2] ** 2)
+        np.maximum(inside, np.clip((np.float32(1.15) - radius) / np.float32(0.3), 0, 1), out=inside)
+    return inside
 
 
 def signed_distance(mask: np.ndarray, spacing: float) -> np.ndarray:
@@ -255,42 +161,6 @@ def signed_distance(mask: np.ndarray, spacing: float) -> np.ndarray:
     image = sitk.GetImageFromArray(mask.astype(np.uint8))
     image.SetSpacing([spacing] * 3)
     return sitk.GetArrayFromImage(sitk.SignedMaurerDistanceMap(image, False, False, True))
-
-
-def draw_shell(rng: np.random.Generator, depth: np.ndarray, grid: Grid) -> tuple[np.ndarray, ...]:
-    """Lay subarachnoid CSF, skull with marrow, scalp fat and skin around the brain.
-
-    Returns
-    -------
-    tuple of ndarray
-        Fractions of CSF, bone, fat and skin; they sum to one between brain and air.
-    """
-    outside = depth > 0
-    flat = np.flatnonzero((outside & (depth < 24)).ravel())
-    distance = depth.ravel()[flat]
-    bounds = np.zeros((), np.float32)
-    edges = []
-    for low, high, spread in ((0.8, 2.5, 0.5), (4.5, 8.0, 1.3), (2.5, 6.5, 1.2), (1.5, 2.5, 0.3)):
-        noise = smooth_field(rng, grid.shape, grid.spacing, 22.0).ravel()[flat]
-        thickness = np.maximum(np.float32(rng.uniform(low, high)) + np.float32(spread) * noise, 0.5)
-        edges.append((bounds, bounds + thickness))
-        bounds = bounds + thickness
-    half = np.float32(grid.spacing)
-
-    def within(lower: np.ndarray, upper: np.ndarray) -> np.ndarray:
-        return np.clip((distance - lower) / half + 0.5, 0, 1) - np.clip((distance - upper) / half + 0.5, 0, 1)
-
-    fluid, bone, fat, skin = (within(lower, upper) for lower, upper in edges)
-    fluid += np.clip(0.5 - distance / half, 0, 1)  # what the first half voxel lacks
-    inner, outer = edges[1]
-    marrow = np.float32(0.6) * within(inner + 0.35 * (outer - inner), inner + 0.7 * (outer - inner))
-    marrow = np.minimum(marrow, bone)
-    result = []
-    for layer in (fluid, bone - marrow, fat + marrow, skin):
-        full = np.zeros(depth.size, np.float32)
-        full[flat] = np.maximum(layer, 0)
-        result.append(full.reshape(depth.shape))
-    return tuple(result)
 
 
 def fit_sagittal_plane(template_x: np.ndarray, brain: np.ndarray, grid: Grid) -> tuple[np.ndarray, float]:

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from SynthCBVLib.phantom.anatomy import Anatomy, Grid
+from SynthCBVLib.phantom.anatomy import Anatomy
 from SynthCBVLib.phantom.fields import smooth_field
 from SynthCBVLib.phantom.lesion import Lesion
 from SynthCBVLib.phantom.tissue import (
     ARTERY,
     BONE,
+    CAVITY,
     CSF,
+    DEEP_GREY,
     FAT,
     GREY,
     NECROSIS,
@@ -23,6 +25,7 @@ from SynthCBVLib.phantom.tissue import (
     WHITE,
     Tissue,
 )
+from SynthCBVLib.phantom.warp import Grid
 
 Values = np.ndarray | float
 #: Fractions below this are not simulated.
@@ -44,6 +47,8 @@ class Compartment:
         Properties there, units of `tissue.Tissue`.
     gadolinium : ndarray or float
         Contrast agent after the bolus, mmol/l.
+    calibre : ndarray or float
+        Weight of the blood volume in gradient echoes, which see wide vessels better than capillaries.
     """
 
     name: str
@@ -59,6 +64,7 @@ class Compartment:
     transit_time: Values
     cbv: Values
     gadolinium: Values = 0.0
+    calibre: Values = 1.0
 
 
 @dataclass(frozen=True)
@@ -104,30 +110,30 @@ class Body:
 
 
 #: Compartments inside the brain that perfuse; large vessels are apart.
-PARENCHYMA = ("grey", "white", "csf", "solid", "necrosis", "margin")
+PARENCHYMA = ("grey", "deep", "white", "csf", "solid", "necrosis", "margin", "cavity")
 
 
 def assemble(rng: np.random.Generator, anatomy: Anatomy, vessels: tuple[np.ndarray, np.ndarray],
              lesion: Lesion | None) -> Body:  # fmt: skip
     """Put anatomy, vessels and lesion together and give normal tissue its regional variation.
 
-    Blood volume, perfusion fraction, pseudo-diffusion, flow and arrival vary by some 10 to 15 % over the
+    Blood volume, perfusion fraction, pseudo-diffusion, flow and arrival vary by some 10 to 20 % over the
     brain and over patients; part of the variation is common to them.
     """
     artery, vein = vessels
     free = 1 - artery - vein
-    taken = [lesion.solid, lesion.necrosis, lesion.margin] if lesion else []
-    healthy = free.copy()
+    healthy = free
     if lesion:
-        healthy = free * (1 - np.clip(taken[0] + taken[1] + taken[2], 0, 1))
+        taken = lesion.solid + lesion.necrosis + lesion.margin + lesion.cavity
+        healthy = free * (1 - np.clip(taken, 0, 1))
 
-    def field(scale: float = 10.0) -> np.ndarray:
-        return smooth_field(rng, anatomy.grid.shape, anatomy.grid.spacing, scale, 32.0, 0.5).ravel()
+    def field(scale: float = 8.0) -> np.ndarray:
+        return smooth_field(rng, anatomy.grid.shape, anatomy.grid.spacing, scale, 32.0, 0.4).ravel()
 
     shared = field()
-    modulation = {"cbv": np.exp(np.float32(0.12) * shared + np.float32(rng.normal(0, 0.10)))}
+    modulation = {"cbv": np.exp(np.float32(0.20) * shared + np.float32(rng.normal(0, 0.10)))}
     for name, amplitude, coupling in (
-        ("f", 0.13, 0.6), ("d_star", 0.15, 0.4), ("cbf", 0.15, 0.6), ("transit_time", 0.10, -0.3),
+        ("f", 0.13, 0.4), ("d_star", 0.15, 0.4), ("cbf", 0.18, 0.88), ("transit_time", 0.10, -0.3),
     ):  # fmt: skip
         own = np.float32(np.sqrt(1 - coupling**2)) * field() + np.float32(coupling) * shared
         modulation[name] = np.exp(np.float32(amplitude) * own + np.float32(rng.normal(0, 0.07)))
@@ -149,7 +155,8 @@ def assemble(rng: np.random.Generator, anatomy: Anatomy, vessels: tuple[np.ndarr
                 values[key] = np.float32(values[key]) * factor[index]
         compartments.append(Compartment(name, index, flat[index], **values, gadolinium=gadolinium))
 
-    add("grey", GREY, anatomy.grey * healthy, True, 0.02)
+    add("grey", GREY, anatomy.grey * (1 - anatomy.deep) * healthy, True, 0.02)
+    add("deep", DEEP_GREY, anatomy.grey * anatomy.deep * healthy, True, 0.02)
     add("white", WHITE, anatomy.white * healthy, True, 0.01)
     add("csf", CSF, anatomy.csf * healthy, False)
     if lesion:
@@ -158,15 +165,17 @@ def assemble(rng: np.random.Generator, anatomy: Anatomy, vessels: tuple[np.ndarr
             Compartment(
                 "solid", lesion.index, solid, lesion.t1, lesion.t2, lesion.water, lesion.d, lesion.f,
                 lesion.d_star, lesion.cbf, lesion.transit_time, lesion.cbv, lesion.gadolinium,
+                lesion.calibre,
             )
         )  # fmt: skip
         add("necrosis", NECROSIS, lesion.necrosis * free, True, 0.03)
+        add("cavity", CAVITY, lesion.cavity * free, False)
         add("margin", OEDEMA, lesion.margin * free, True, 0.02)
     outside = free * ~anatomy.brain
     add("fluid", CSF, anatomy.fluid * outside, False)
     add("bone", BONE, anatomy.bone * outside, False)
     add("fat", FAT, anatomy.fat * outside, False)
     add("skin", SKIN, anatomy.skin * outside, False, 0.15)
-    add("artery", ARTERY, artery, False, 1.2)
-    add("vein", VEIN, vein, False, 1.2)
+    add("artery", ARTERY, artery, False, 0.5)
+    add("vein", VEIN, vein, False, 0.5)
     return Body(anatomy, lesion, tuple(compartments))

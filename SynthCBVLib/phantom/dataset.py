@@ -25,10 +25,26 @@ _DESCRIPTION = {
     "GeneratedBy": [{"Name": "SynthCBV phantom"}],
 }
 
+_COLUMNS = {
+    "idh": {"Description": "Disease: glioma by IDH status, recurrence, response, metastasis or none"},
+    "seed": {"Description": "Seed that the patient was drawn from"},
+    "protocol": {"Description": "Image sizes: compact or paper"},
+}
+_README = """Digital patients of SynthCBV: simulated exams, no person's data.
+
+Their truth is in derivatives/synthcbv-truth: maps, fractions, lesion labels (1 solid, 2 necrosis, 3 oedema
+and infiltration, 4 resection cavity) and regions on the grid of the T2w image, and the head's pose in each
+image. Maps that a scanner computes (ADC, CBF, rCBV) lie beside the images and are listed in .bidsignore.
+"""
+
 
 def kinds(idh: str, count: int) -> tuple[str, ...]:
-    """Give each patient's IDH status; "mixed" alternates wildtype and mutant."""
-    return tuple(("wildtype", "mutant")[i % 2] if idh == "mixed" else idh for i in range(count))
+    """Give each patient's disease.
+
+    "mixed" alternates wildtype and mutant, "treated" recurrence and response.
+    """
+    cycle = {"mixed": ("wildtype", "mutant"), "treated": ("recurrence", "response")}.get(idh, (idh,))
+    return tuple(cycle[i % len(cycle)] for i in range(count))
 
 
 def write_dataset(
@@ -44,7 +60,7 @@ def write_dataset(
     seeds : sequence of int
         Seed of each patient.
     idh : sequence of str
-        "wildtype", "mutant" or "none" for each.
+        Disease of each, as for `DigitalPatient`.
     protocol : str
         Name of the protocol.
     workers : int
@@ -107,6 +123,10 @@ def write_patient(folder: Path, seed: int, idh: str, protocol: str = "compact") 
     patient = DigitalPatient(seed, idh, protocol)
     study = patient.study()
     subject = write_study(study, folder)
+    _describe(folder)
+    # Trace images have no direction; validators want the file all the same.
+    zeros = " ".join("0" for _ in patient.protocol.b_values)
+    _write_text(subject / "dwi" / f"{subject.name}_dwi.bvec", f"{zeros}\n{zeros}\n{zeros}\n")
     target = folder / TRUTH / subject.name
     truth = patient.truth()
     for field in fields(truth):
@@ -120,11 +140,20 @@ def write_patient(folder: Path, seed: int, idh: str, protocol: str = "compact") 
         write_regions(regions, target / f"{subject.name}_space-T2w_desc-regions_dseg.nii.gz")
     poses = {str(modality): list(_matrix(pose)) for modality, pose in patient.transforms().items()}
     record = {"seed": seed, "idh": idh, "protocol": protocol, "poses_lps_patient_to_image": poses}
-    description = folder / TRUTH / "dataset_description.json"
-    if not description.exists():
-        _write_text(description, json.dumps(_DESCRIPTION, indent=2) + "\n")
     _write_text(_record(folder, seed), json.dumps(record, indent=2) + "\n")
     return subject
+
+
+def _describe(folder: Path) -> None:
+    """Write what the dataset says of itself, where it does not yet."""
+    texts = {
+        folder / TRUTH / "dataset_description.json": json.dumps(_DESCRIPTION, indent=2) + "\n",
+        folder / "participants.json": json.dumps(_COLUMNS, indent=2) + "\n",
+        folder / "README": _README,
+    }
+    for path, text in texts.items():
+        if not path.exists():
+            _write_text(path, text)
 
 
 def _matrix(pose: sitk.Transform) -> tuple[list[float], ...]:

@@ -1,18 +1,15 @@
-"""A glioma: site, shape, and the properties of its solid tissue voxel by voxel."""
+"""A lesion: site, shape, and the properties of its solid tissue voxel by voxel."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import ndimage
 
 from SynthCBVLib.phantom.anatomy import Anatomy
+from SynthCBVLib.phantom.disease import COUPLING, LIMITS, TEXTURE, LesionPrior
 from SynthCBVLib.phantom.fields import smooth_field
-from SynthCBVLib.phantom.tissue import COUPLING, MUTANT, WILDTYPE, TumourPrior
-
-#: Tumour prior of each kind of patient; "none" has no lesion.
-PRIORS: dict[str, TumourPrior | None] = {"wildtype": WILDTYPE, "mutant": MUTANT, "none": None}
 
 
 @dataclass(frozen=True)
@@ -21,11 +18,12 @@ class Lesion:
 
     Attributes
     ----------
-    solid, necrosis, margin : ndarray
-        Fractions (z, y, x): solid (enhancing or not) tumour, necrosis, oedema with infiltration.
+    solid, necrosis, margin, cavity : ndarray
+        Fractions (z, y, x): solid (enhancing or not) tumour with what infiltrates the margin, necrosis,
+        oedema, resection cavity.
     index : ndarray
         Flat indices of the voxels with solid tumour; the arrays below have one value for each.
-    cbv, f, d, d_star, t1, t2, cbf, transit_time : ndarray
+    cbv, f, d, d_star, t1, t2, cbf, transit_time, calibre : ndarray
         Properties there, units of `tissue.Tissue`.
     water : float
         Water fraction of the solid part.
@@ -36,6 +34,7 @@ class Lesion:
     solid: np.ndarray
     necrosis: np.ndarray
     margin: np.ndarray
+    cavity: np.ndarray
     index: np.ndarray
     cbv: np.ndarray
     f: np.ndarray
@@ -45,13 +44,14 @@ class Lesion:
     t2: np.ndarray
     cbf: np.ndarray
     transit_time: np.ndarray
+    calibre: np.ndarray
     water: float
     gadolinium: np.ndarray
 
 
-def draw_lesion(rng: np.random.Generator, anatomy: Anatomy, prior: TumourPrior, normal: np.ndarray,
+def draw_lesion(rng: np.random.Generator, anatomy: Anatomy, prior: LesionPrior, normal: np.ndarray,
                 top: float) -> Lesion:  # fmt: skip
-    """Draw a tumour.
+    """Draw a patient's lesion, or lesions, as one.
 
     Parameters
     ----------
@@ -59,19 +59,47 @@ def draw_lesion(rng: np.random.Generator, anatomy: Anatomy, prior: TumourPrior, 
         Source of all of the lesion's randomness.
     anatomy : Anatomy
         The head it grows in.
-    prior : TumourPrior
+    prior : LesionPrior
         What its properties are drawn from.
     normal : ndarray
         Slice normal (3,) of the exam, and
     top : float
         where the slices' coverage begins along it, mm: the tumour stays within 105 mm of that.
     """
+    low, high = prior.count
+    late = rng.uniform() < prior.late_rate
+    if late:
+        prior = replace(prior, transit_time=(float(rng.uniform(*prior.late)), 0.08))
+    lesion = _draw_one(rng, anatomy, prior, normal, top)
+    for _ in range(int(rng.integers(low, high + 1)) - 1):
+        lesion = _together(lesion, _draw_one(rng, anatomy, prior, normal, top))
+    return lesion
+
+
+def _together(first: Lesion, second: Lesion) -> Lesion:
+    """Make one lesion of two; where they meet, the first stays."""
+    room = np.clip(1 - first.solid - first.necrosis - first.cavity, 0, 1)
+    fractions = {name: getattr(first, name) + room * getattr(second, name) for name in ("necrosis", "cavity")}
+    new = ~np.isin(second.index, first.index, assume_unique=True)
+    solid = first.solid.copy()
+    solid.ravel()[second.index[new]] += (room * second.solid).ravel()[second.index[new]]
+    margin = np.minimum(np.maximum(first.margin, second.margin),
+                        1 - np.clip(solid + fractions["necrosis"] + fractions["cavity"], 0, 1))  # fmt: skip
+    properties = {
+        name: np.concatenate([getattr(first, name), getattr(second, name)[new]])
+        for name in ("index", "cbv", *COUPLING, "gadolinium")
+    }
+    return Lesion(solid=solid, margin=margin, water=first.water, **fractions, **properties)
+
+
+def _draw_one(rng: np.random.Generator, anatomy: Anatomy, prior: LesionPrior, normal: np.ndarray,
+              top: float) -> Lesion:  # fmt: skip
     grid = anatomy.grid
-    radius = rng.uniform(12, 28)
-    centre = _draw_site(rng, anatomy, radius, normal, top)
+    radius = rng.uniform(*prior.radius)
+    centre = _draw_site(rng, anatomy, radius, normal, top, prior.junction)
     side = np.sign(anatomy.sagittal_plane[0] @ centre - anatomy.sagittal_plane[1])
     # Only a box around the tumour is worked on: the margin's reach and the noise stay inside.
-    reach = radius * 1.5 + prior.oedema[1] + 14
+    reach = radius * (1.5 + 1.6 * prior.cavity[1]) + prior.oedema[1] + 14
     low = np.maximum(((centre - grid.start - reach) / grid.spacing).astype(int), 0)[::-1]
     high = np.minimum(((centre - grid.start + reach) / grid.spacing).astype(int)[::-1] + 1, grid.shape)
     box = tuple(slice(a, b) for a, b in zip(low, high, strict=True))
@@ -87,19 +115,28 @@ def draw_lesion(rng: np.random.Generator, anatomy: Anatomy, prior: TumourPrior, 
     n, offset = anatomy.sagittal_plane
     to_falx = ((n[0] * x + n[1] * y + n[2] * z - offset) * side).transpose(2, 1, 0).astype(np.float32)
 
-    lumps = np.float32(0.17 * radius) * smooth_field(rng, shape, grid.spacing, 16.0)
-    lumps += np.float32(0.05 * radius) * smooth_field(rng, shape, grid.spacing, 6.0)
+    rough = prior.roughness * radius
+    lumps = np.float32(0.17 * rough) * smooth_field(rng, shape, grid.spacing, 16.0)
+    lumps += np.float32(0.05 * rough) * smooth_field(rng, shape, grid.spacing, 6.0)
     beyond = distance - np.float32(radius) + lumps  # mm outside the solid part's surface
     tissue = anatomy.grey[box] + anatomy.white[box]
     # Tumour fills sulci but little of a ventricle, and the falx holds it on its side.
     room = (tissue + np.float32(0.7) * anatomy.csf[box]) * np.clip((to_falx - 1.5) / 3, 0, 1)
-    solid = np.clip(0.5 - beyond / 2.5, 0, 1) * room
+    hole = np.zeros_like(beyond)
+    if prior.cavity[1] > 0:
+        size = np.float32(radius * rng.uniform(*prior.cavity))
+        towards = rng.normal(size=3)
+        towards *= (0.75 * radius + 0.8 * size) / np.linalg.norm(towards)
+        h = (centre + towards).astype(np.float32)
+        away = np.sqrt((x - h[0]) ** 2 + (y - h[1]) ** 2 + (z - h[2]) ** 2).transpose(2, 1, 0)
+        hole = np.clip(0.5 - (away - size + np.float32(0.6) * lumps) / 2, 0, 1) * room
+    solid = np.clip(0.5 - beyond / 2.5, 0, 1) * room * (1 - hole)
 
     white = ndimage.gaussian_filter(anatomy.white[box], 1.0)
     fingers = smooth_field(rng, shape, grid.spacing, 8.0)
     spread = np.float32(rng.uniform(*prior.oedema)) * (1.5 * white - 0.45 + np.float32(0.45) * fingers)
     margin = np.clip(0.5 - (beyond - spread) / 4, 0, 1) * tissue * np.clip((to_falx + 4) / 4, 0, 1)
-    margin = np.minimum(margin * np.float32(rng.uniform(0.75, 0.95)), 1 - solid)
+    margin = np.minimum(margin * np.float32(rng.uniform(0.75, 0.95)), 1 - solid - hole)
 
     if rng.uniform() < prior.necrosis_rate:
         core = np.float32(radius * rng.uniform(*prior.necrosis))
@@ -109,28 +146,37 @@ def draw_lesion(rng: np.random.Generator, anatomy: Anatomy, prior: TumourPrior, 
     else:
         dead = np.zeros_like(solid)
     solid = solid - dead
+    core = solid
+    if prior.infiltration > 0:
+        # Tumour cells among the oedema's fibres, fewer with the distance from the solid part.
+        spreads = np.float32(prior.infiltration) * margin * np.exp(-np.maximum(beyond, 0) / np.float32(6.0))
+        solid, margin = solid + spreads, margin - spreads
 
-    full = [np.zeros(grid.shape, np.float32) for _ in range(3)]
-    for array, part in zip(full, (solid, dead, margin), strict=True):
+    full = [np.zeros(grid.shape, np.float32) for _ in range(4)]
+    for array, part in zip(full, (solid, dead, margin, hole), strict=True):
         array[box] = part
-    inside = np.flatnonzero(solid > 1e-3)
+    inside = np.flatnonzero(solid > 5e-3)
     index = np.ravel_multi_index(
         tuple(i + o for i, o in zip(np.unravel_index(inside, shape), low, strict=True)), grid.shape
     )
     properties = _draw_properties(rng, prior, shape, grid.spacing, inside)
     leak = smooth_field(rng, shape, grid.spacing, 7.0).ravel()[inside]
-    gadolinium = np.float32(rng.uniform(*prior.enhancement)) * np.exp(np.float32(0.3) * leak)
+    # The barrier holds where single cells infiltrate.
+    whole = (core.ravel()[inside] / solid.ravel()[inside]).astype(np.float32)
+    gadolinium = np.float32(rng.uniform(*prior.enhancement)) * np.exp(np.float32(0.3) * leak) * whole
     return Lesion(*full, index, **properties, water=prior.water, gadolinium=gadolinium)
 
 
 def _draw_site(
-    rng: np.random.Generator, anatomy: Anatomy, radius: float, normal: np.ndarray, top: float
-) -> np.ndarray:
+    rng: np.random.Generator, anatomy: Anatomy, radius: float, normal: np.ndarray, top: float,
+    junction: bool,
+) -> np.ndarray:  # fmt: skip
     """Draw the centre: mostly white matter around it, one hemisphere, within the slices."""
     grid, step = anatomy.grid, 3
     smooth = ndimage.gaussian_filter(anatomy.white[::step, ::step, ::step], 6 / (step * grid.spacing))
     depth = anatomy.depth[::step, ::step, ::step]
-    flat = np.flatnonzero((smooth > 0.5) & (depth < -12))
+    shallow = (smooth > 0.25) & (smooth < 0.6) & (depth < -7) & (depth > -22)
+    flat = np.flatnonzero(shallow if junction else (smooth > 0.5) & (depth < -12))
     coarse = np.stack(np.unravel_index(flat, smooth.shape)[::-1], 1) * (step * grid.spacing) + np.array(
         grid.start
     )
@@ -147,7 +193,7 @@ def _draw_site(
     return coarse[chosen] + rng.uniform(-1, 1, 3)
 
 
-def _draw_properties(rng: np.random.Generator, prior: TumourPrior, shape: tuple[int, ...], spacing: float,
+def _draw_properties(rng: np.random.Generator, prior: LesionPrior, shape: tuple[int, ...], spacing: float,
                      inside: np.ndarray) -> dict[str, np.ndarray]:  # fmt: skip
     """Draw properties that share part of their variation with CBV, over patients and over voxels."""
     shared = np.clip(rng.standard_normal(), -2, 2)
@@ -157,12 +203,8 @@ def _draw_properties(rng: np.random.Generator, prior: TumourPrior, shape: tuple[
     for name, correlation in COUPLING.items():
         median, spread = getattr(prior, name)
         rest = np.sqrt(1 - correlation**2)
-        patient = correlation * shared + rest * rng.standard_normal()
+        patient = correlation * shared + rest * np.clip(rng.standard_normal(), -2.5, 2.5)
         own = smooth_field(rng, shape, spacing, 6.5, coarse_scale=14.0).ravel()[inside]
         voxel = correlation * texture + rest * own
-        # Relaxation and diffusion vary less inside a tumour than perfusion does.
-        scale = {"t1": 0.3, "t2": 0.6, "d": 0.7, "transit_time": 0.7}.get(name, 1.0)
-        values[name] = median * np.exp(spread * (patient + scale * voxel))
-    limits = {"cbv": (0.8, 24), "f": (0.01, 0.35), "d": (0.5e-3, 2.4e-3), "d_star": (4e-3, 60e-3),
-              "t1": (900, 2600), "t2": (80, 700), "cbf": (8, 350), "transit_time": (0.5, 3.2)}  # fmt: skip
-    return {name: np.clip(value, *limits[name]).astype(np.float32) for name, value in values.items()}
+        values[name] = median * np.exp(spread * (patient + TEXTURE.get(name, 1.0) * voxel))
+    return {name: np.clip(value, *LIMITS[name]).astype(np.float32) for name, value in values.items()}

@@ -11,11 +11,13 @@ import SimpleITK as sitk
 
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.imaging.study import AslSeries, DiffusionSeries, Modality, Study, join_series, like
-from SynthCBVLib.phantom import simulate
+from SynthCBVLib.phantom import contrast, simulate
 from SynthCBVLib.phantom.acquire import Prescription, draw_pose, draw_prescription
 from SynthCBVLib.phantom.anatomy import Anatomy, build_anatomy
+from SynthCBVLib.phantom.artefacts import Distortion, distort, draw_off_resonance
 from SynthCBVLib.phantom.body import Body, assemble
-from SynthCBVLib.phantom.lesion import PRIORS, draw_lesion
+from SynthCBVLib.phantom.disease import PRIORS
+from SynthCBVLib.phantom.lesion import draw_lesion
 from SynthCBVLib.phantom.protocol import Protocol, find_protocol
 from SynthCBVLib.phantom.truth import Truth, make_truth
 from SynthCBVLib.phantom.vessels import draw_vessels
@@ -25,7 +27,7 @@ _STREAMS = {
     name: number
     for number, name in enumerate(
         ("anatomy", "vessels", "prescription", "poses", "lesion", "body", Modality.DWI, Modality.T1W,
-         Modality.T2W, Modality.FLAIR, Modality.T1C, Modality.CBF, Modality.RCBV)
+         Modality.T2W, Modality.FLAIR, Modality.T1C, Modality.CBF, Modality.RCBV, "off_resonance")
     )
 }  # fmt: skip
 #: Acquisitions with a head pose each; ADC comes with DWI.
@@ -36,7 +38,7 @@ _STRUCTURAL = (Modality.T1W, Modality.T2W, Modality.FLAIR, Modality.T1C)
 
 
 class DigitalPatient:
-    """A simulated patient with a glioma, or none, whose truth is known.
+    """A simulated patient with a brain tumour, what treatment left of one, or none, whose truth is known.
 
     Images are 32-bit float. The same seed gives the same head and the same exam whatever `idh` is.
 
@@ -46,7 +48,8 @@ class DigitalPatient:
         Not negative. Everything is the same bit for bit for one seed, `idh` and protocol, whichever images
         are asked for and in whichever order.
     idh : str
-        "wildtype", "mutant" or "none" (no lesion).
+        The disease: "wildtype" or "mutant" (glioma by IDH status), "recurrence" or "response" (glioblastoma
+        after treatment: tumour again, or what treatment did), "metastasis", or "none" (no lesion).
     protocol : Protocol or str
         "compact" (default), "paper" or a protocol of one's own.
 
@@ -90,12 +93,27 @@ class DigitalPatient:
         vessels = draw_vessels(self._rng("vessels"), anatomy)
         return assemble(self._rng("body"), anatomy, vessels, lesion)
 
-    def _scan(self, modality: Modality) -> simulate.Scan:
-        return simulate.Scan(self._body, self.protocol, self._prescription, self._poses[_acquired(modality)])
+    @cached_property
+    def _distortions(self) -> dict[Modality, Distortion]:
+        if not self.protocol.off_resonance:
+            return {}
+        field = draw_off_resonance(self._rng("off_resonance"), self.protocol.off_resonance)
+        return {
+            m: distort(field, self.protocol.acquisition(m), self._prescription, self._poses[m])
+            for m in (Modality.DWI, Modality.RCBV)
+        }
+
+    def _scan(self, modality: Modality, true: bool = False) -> simulate.Scan:
+        made = _acquired(modality)
+        distortion = None if true else self._distortions.get(made)
+        return simulate.Scan(self._body, self.protocol, self._prescription, self._poses[made], distortion)
+
+    def grid(self, modality: Modality) -> sitk.Image:
+        """Give an empty image with the geometry of a modality's."""
+        return self._prescription.grid_image(self.protocol.acquisition(Modality(modality)))
 
     def _image(self, array: np.ndarray, modality: Modality) -> sitk.Image:
-        reference = self._prescription.grid_image(self.protocol.acquisition(modality))
-        return like(array.astype(np.float32, copy=False), reference)
+        return like(array.astype(np.float32, copy=False), self.grid(modality))
 
     @cached_property
     def _series(self) -> np.ndarray:
@@ -140,7 +158,7 @@ class DigitalPatient:
         if modality in _STRUCTURAL:
             array = simulate.structural(self._rng(modality), self._scan(modality), modality)
         else:
-            array = simulate.contrast_rcbv(self._rng(modality), self._scan(modality))
+            array = contrast.scanner_rcbv(self._rng(modality), self._scan(modality))
         return self._image(array, modality)
 
     def _quantified(self) -> np.ndarray:
@@ -160,25 +178,34 @@ class DigitalPatient:
         return np.where(head & np.isfinite(flow), flow, 0).astype(np.float32)
 
     def transforms(self) -> Mapping[Modality, sitk.Transform]:
-        """Give the head's pose in each image: maps the patient's points to that image's points (LPS, mm)."""
+        """Give the head's pose in each image before distortion: patient's points to image's (LPS, mm)."""
         return MappingProxyType({m: sitk.VersorRigid3DTransform(self._poses[_acquired(m)]) for m in Modality})
 
     def transform(self, moving: Modality, fixed: Modality) -> sitk.Transform:
         """Give the true registration: maps points of `fixed`'s image to points of `moving`'s.
+
+        Rigid, but for the distortion of echo-planar images where the protocol has one.
 
         ``sitk.Resample(moving_image, fixed_image, transform)`` lays the moving image on the fixed one.
         """
         poses = self.transforms()
         both = sitk.CompositeTransform(3)
         # A composite applies the transform that was added last first.
-        both.AddTransform(poses[Modality(moving)])
-        both.AddTransform(poses[Modality(fixed)].GetInverse())
+        for modality, inverse in ((Modality(moving), False), (Modality(fixed), True)):
+            pose = poses[modality].GetInverse() if inverse else poses[modality]
+            steps = [pose]
+            distortion = self._distortions.get(_acquired(modality))
+            if distortion is not None:
+                warp = distortion.transform(self.grid(modality), inverse)
+                steps = [pose, warp] if inverse else [warp, pose]
+            for step in steps:
+                both.AddTransform(step)
         return both
 
     def truth(self, reference: Modality = Modality.T2W) -> Truth:
-        """Give the truth on the grid and in the pose of `reference`'s image."""
+        """Give the truth on the grid and in the pose of `reference`'s image, not distorted as that may be."""
         reference = Modality(reference)
-        return make_truth(self._scan(reference), self.protocol.acquisition(reference))
+        return make_truth(self._scan(reference, true=True), self.protocol.acquisition(reference))
 
 
 def _acquired(modality: Modality) -> Modality:

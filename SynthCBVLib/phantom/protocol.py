@@ -33,6 +33,9 @@ class Acquisition:
         Slice thickness and distance of slice centres, mm.
     blur : float
         In-plane point spread, full width at half maximum, mm (0: none beyond the pixel).
+    echo_train : float
+        Length of the echo-planar echo train, ms: offset (Hz) × length gives the shift in pixels; 0 for
+        sequences that do not distort.
     """
 
     matrix: int
@@ -41,11 +44,16 @@ class Acquisition:
     thickness: float = 5.0
     distance: float = 6.0
     blur: float = 0.0
+    echo_train: float = 0.0
 
     @property
     def length(self) -> float:
         """Coverage along the slice normal, mm."""
         return self.slices * self.distance
+
+    def sharp(self) -> Acquisition:
+        """Give the same grid without blur."""
+        return replace(self, blur=0.0)
 
 
 @dataclass(frozen=True)
@@ -62,6 +70,16 @@ class Protocol:
         Echo, repetition and inversion times, ms.
     label_duration, post_label_delay : float
         Pseudo-continuous arterial spin labelling, s.
+    dsc_te, dsc_tr, dsc_phases, dsc_injection : float or int
+        Bolus series: echo time (ms), repetition time (s), number of images, and the image (from 1) at
+        which the bolus is injected.
+    off_resonance : float
+        Strongest field offset at the sinuses, Hz: DWI and DSC are distorted along their phase direction.
+        About 100 is usual at 3 T; 0 leaves the distortion out.
+    ghost : float
+        Level of the half-field ghost of DWI and DSC relative to the image; 0 leaves it out.
+    motion : float
+        Motion between the volumes of DWI and DSC: standard deviation in mm (and half of it in degrees).
     anatomy_spacing : float
         Voxel of the patient that is sampled, mm.
     """
@@ -86,6 +104,13 @@ class Protocol:
     label_duration: float = 1.8
     post_label_delay: float = 1.8
     asl_tr: float = 5000.0
+    dsc_te: float = 30.0
+    dsc_tr: float = 1.6
+    dsc_phases: int = 60
+    dsc_injection: int = 4
+    off_resonance: float = 0.0
+    ghost: float = 0.0
+    motion: float = 0.0
     anatomy_spacing: float = 1.5
 
     def acquisition(self, modality: Modality) -> Acquisition:
@@ -106,8 +131,8 @@ class Protocol:
 PAPER = Protocol(
     name="paper",
     t2w=Acquisition(384, 0.573),
-    dwi=Acquisition(304, 0.724, blur=1.2),
-    dsc=Acquisition(128, 1.72, blur=2.8),
+    dwi=Acquisition(304, 0.724, blur=1.2, echo_train=54.0),
+    dsc=Acquisition(128, 1.72, blur=2.8, echo_train=63.0),
     t1w=Acquisition(256, 0.86, 48, 3.0, 3.0),
     t1c=Acquisition(256, 0.86, 48, 3.0, 3.0),
     flair=Acquisition(256, 0.86),
@@ -117,7 +142,7 @@ COMPACT = replace(
     PAPER,
     name="compact",
     t2w=Acquisition(192, 1.146),
-    dwi=Acquisition(152, 1.447, blur=1.6),
+    dwi=Acquisition(152, 1.447, blur=1.6, echo_train=27.0),
     t1w=Acquisition(128, 1.72, 48, 3.0, 3.0),
     t1c=Acquisition(128, 1.72, 48, 3.0, 3.0),
     flair=Acquisition(192, 1.146),

@@ -11,6 +11,7 @@ import SimpleITK as sitk
 from SynthCBVLib.imaging.study import Modality
 from SynthCBVLib.phantom import signals
 from SynthCBVLib.phantom.acquire import Prescription, bias_field, rician, sample
+from SynthCBVLib.phantom.artefacts import Distortion, ghosted, moved
 from SynthCBVLib.phantom.body import PARENCHYMA, Body, Compartment
 from SynthCBVLib.phantom.fields import smooth_field
 from SynthCBVLib.phantom.protocol import Acquisition, Protocol
@@ -18,25 +19,30 @@ from SynthCBVLib.phantom.tissue import CSF, FAT_LEFT
 
 #: Signal that moving blood keeps in turbo spin echo (flow void) and in echo-planar spin echo.
 _FLOW_VOID, _EPI_FLOW = 0.15, 0.5
+#: What is left of it in T1-weighted images, and the deviation of its logarithm from place to place: fast
+#: arterial blood loses more than slow venous blood, and speed and direction vary.
+_T1_FLOW, _FLOW_SPREAD = {"artery": 0.35, "vein": 0.75}, 0.6
 _VESSELS = ("artery", "vein")
 
 
 @dataclass(frozen=True)
 class Scan:
-    """What one acquisition needs: patient, exam and the head's pose in it."""
+    """What one acquisition needs: patient, exam, the head's pose in it and the image's distortion."""
 
     body: Body
     protocol: Protocol
     prescription: Prescription
     pose: sitk.Transform
+    distortion: Distortion | None = None
 
     def sampled(self, volumes: np.ndarray, acquisition: Acquisition, in_plane: int = 1) -> np.ndarray:
         """Sample volumes of the patient's grid on an acquisition's."""
-        return sample(volumes, self.body.grid, acquisition, self.prescription, self.pose, in_plane)
+        sampled = sample(volumes, self.body.grid, acquisition, self.prescription, self.pose, in_plane)
+        return sampled if self.distortion is None else self.distortion.apply(sampled)
 
 
 def structural_signal(modality: Modality, protocol: Protocol) -> Callable[[Compartment], np.ndarray]:
-    """Give the signal of a compartment in T1w, T2w, FLAIR or T1c."""
+    """Give the signal of a compartment in T1w, T2w, FLAIR or T1c, as if nothing flowed."""
     p = protocol
 
     def t1w(c: Compartment) -> np.ndarray:
@@ -48,13 +54,11 @@ def structural_signal(modality: Modality, protocol: Protocol) -> Callable[[Compa
         )  # fmt: skip
 
     def t2w(c: Compartment) -> np.ndarray:
-        keep = _FLOW_VOID if c.name in _VESSELS else 1.0
-        return keep * signals.spin_echo(c.water, c.t1, c.t2, p.t2w_tr, p.t2w_te)
+        return signals.spin_echo(c.water, c.t1, c.t2, p.t2w_tr, p.t2w_te)
 
     def flair(c: Compartment) -> np.ndarray:
-        keep = _FLOW_VOID if c.name in _VESSELS else 1.0
         ti = signals.nulling_inversion_time(CSF.t1, p.flair_tr)
-        return keep * signals.flair(c.water, c.t1, c.t2, p.flair_tr, p.flair_te, ti)
+        return signals.flair(c.water, c.t1, c.t2, p.flair_tr, p.flair_te, ti)
 
     return {Modality.T1W: t1w, Modality.T1C: t1c, Modality.T2W: t2w, Modality.FLAIR: flair}[modality]
 
@@ -63,7 +67,16 @@ def structural(rng: np.random.Generator, scan: Scan, modality: Modality) -> np.n
     """Simulate T1w, T2w, FLAIR or T1c with coil sensitivity, Rician noise and an arbitrary scale."""
     acquisition = scan.protocol.acquisition(modality)
     signal = structural_signal(modality, scan.protocol)
-    clean = scan.sampled(scan.body.mix(signal), acquisition)
+    grid = scan.body.grid
+    speed = np.exp(np.float32(_FLOW_SPREAD) * smooth_field(rng, grid.shape, grid.spacing, 11.0).ravel())
+
+    def flowing(c: Compartment) -> np.ndarray:
+        if c.name not in _VESSELS:
+            return signal(c)
+        keep = _T1_FLOW[c.name] if modality in (Modality.T1W, Modality.T1C) else _FLOW_VOID
+        return np.minimum(keep * speed[c.index], 1) * signal(c)
+
+    clean = scan.sampled(scan.body.mix(flowing), acquisition)
     white = float(np.mean(signal(scan.body.named("white"))))
     clean = clean * bias_field(rng, acquisition, rng.uniform(0.05, 0.18))
     noisy = rician(rng, clean, white / rng.uniform(25, 55))
@@ -73,7 +86,7 @@ def structural(rng: np.random.Generator, scan: Scan, modality: Modality) -> np.n
 def diffusion(rng: np.random.Generator, scan: Scan) -> np.ndarray:
     """Simulate the IVIM series; (volumes, slices, rows, columns), in the order of the protocol's b-values.
 
-    Every image, repeats included, has its own Rician noise at an SNR of 30 to 60 (white matter at b = 0 over
+    Every image, repeats included, has its own Rician noise at an SNR of 33 to 55 (white matter at b = 0 over
     the standard deviation of a channel).
     """
     p = scan.protocol
@@ -95,12 +108,19 @@ def diffusion(rng: np.random.Generator, scan: Scan) -> np.ndarray:
         volumes[..., k] = scan.body.mix(lambda c, b=b_value: signal(c, b))
     clean = scan.sampled(volumes, p.dwi)
     white = float(np.mean(signal(scan.body.named("white"), 0.0)))
-    clean *= bias_field(rng, p.dwi, rng.uniform(0.03, 0.10))[..., None]
+    field = bias_field(rng, p.dwi, rng.uniform(0.03, 0.10))
+    clean *= (field / np.average(field, weights=clean[..., 0]))[..., None]
     scale = np.float32(_scale(rng) / white)
-    sigma = white / rng.uniform(30, 60)
+    sigma = white / rng.uniform(33, 55)
+    if p.ghost:
+        clean = ghosted(clean, p.ghost)
+    reference = scan.prescription.grid_image(p.dwi)
     series = np.empty((len(p.b_values), *clean.shape[:3]), np.float32)
     for k, b_value in enumerate(p.b_values):
-        series[k] = scale * rician(rng, clean[..., unique.index(b_value)], sigma)
+        volume = clean[..., unique.index(b_value)]
+        if p.motion:
+            volume = moved(rng, volume, reference, p.motion)
+        series[k] = scale * rician(rng, volume, sigma)
     return series
 
 
@@ -128,7 +148,8 @@ def apparent_diffusion(series: np.ndarray, b_values: tuple[float, ...]) -> np.nd
 def labelling(rng: np.random.Generator, scan: Scan) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Simulate mean control, mean label and M0 of pseudo-continuous arterial spin labelling.
 
-    The noise leaves a perfusion signal-to-noise ratio of 5 to 10 a voxel in grey matter.
+    The noise leaves a perfusion signal-to-noise ratio of 8 to 14 a voxel in grey matter: that of 20 to 60
+    pairs of 3D GRASE, each of which has 1.85.
     """
     p = scan.protocol
 
@@ -152,7 +173,7 @@ def labelling(rng: np.random.Generator, scan: Scan) -> tuple[np.ndarray, np.ndar
     delta = delta * np.float32(np.exp(-12.0 / 90.0))
     field = bias_field(rng, p.asl, rng.uniform(0.03, 0.08))
     perfusion = float(np.mean(difference(scan.body.named("grey"))))
-    sigma = perfusion / rng.uniform(5, 10) / np.sqrt(2)
+    sigma = perfusion / rng.uniform(8, 14) / np.sqrt(2)
     scale = np.float32(_scale(rng))
     background = np.float32(rng.uniform(0.15, 0.4))  # what background suppression leaves
     return tuple(
@@ -163,46 +184,6 @@ def labelling(rng: np.random.Generator, scan: Scan) -> tuple[np.ndarray, np.ndar
             (m0, 2 * sigma),
         )
     )
-
-
-def contrast_rcbv(rng: np.random.Generator, scan: Scan) -> np.ndarray:
-    """Give the rCBV map that a scanner would make of a contrast bolus, in its own arbitrary unit.
-
-    A compact model of the bolus method instead of the bolus itself: gradient echoes overweight large vessels
-    up to saturation at some 11 times white matter; leakage that the correction left over raises or lowers
-    enhancing tissue; echo-planar blur; noise; nothing outside the brain.
-    """
-    body, acquisition = scan.body, scan.protocol.dsc
-    white = white_reference(body)
-    leak = np.float32(rng.normal(0.0, 0.22))
-
-    def tissue(c: Compartment) -> np.ndarray:
-        relative = np.asarray(c.cbv, np.float32) / np.float32(white)
-        if c.name in _VESSELS:
-            return np.float32(0.8 if c.name == "vein" else 0.6) * relative
-        if c.name == "solid":
-            relative = relative + leak * np.minimum(np.asarray(c.gadolinium) / 0.45, 2.0) * np.sqrt(relative)
-        return np.maximum(relative, 0)
-
-    fine = body.mix(tissue)
-    knee, ceiling = 8.0, rng.uniform(10.5, 12.5)
-    span = np.float32(ceiling - knee)
-    over = np.maximum(fine - np.float32(knee), 0)
-    fine = np.minimum(fine, np.float32(knee)) + span * np.tanh(over / span)
-    inside = (body.anatomy.depth < 1.0).astype(np.float32)
-    clean, mask = np.moveaxis(scan.sampled(np.stack([fine, inside], -1), acquisition), -1, 0)
-    shape, spacing = clean.shape, (acquisition.distance, acquisition.pixel, acquisition.pixel)
-    clean = clean * np.exp(np.float32(0.04) * smooth_field(rng, shape, spacing, 50.0))
-    level = np.float32(rng.uniform(0.08, 0.18)) + np.float32(0.06) * clean
-    noisy = np.maximum(clean + level * rng.standard_normal(shape, dtype=np.float32), 0)
-    return noisy * (mask > 0.5) * np.float32(_scale(rng))
-
-
-def white_reference(body: Body) -> float:
-    """Mean blood volume of normal white matter, ml/100 ml: what relative CBV is relative to."""
-    white = body.named("white")
-    pure = white.fraction > 0.9
-    return float(np.mean(np.asarray(white.cbv)[pure] if pure.any() else white.cbv))
 
 
 def _scale(rng: np.random.Generator) -> float:

@@ -51,6 +51,10 @@ GREY = Tissue(
 WHITE = Tissue(
     t1=790, t2=68, water=0.691, d=0.70e-3, f=0.033, d_star=10e-3, cbf=20, transit_time=1.2, cbv=2.3
 )
+#: Thalamus and basal ganglia: iron shortens their T2, and blood volume lies between grey and white matter.
+DEEP_GREY = Tissue(
+    t1=1150, t2=75, water=0.80, d=0.78e-3, f=0.055, d_star=11e-3, cbf=50, transit_time=0.9, cbv=4.4
+)  # fmt: skip
 CSF = Tissue(t1=4300, t2=1700, water=1.0, d=3.0e-3)
 OEDEMA = Tissue(
     t1=1260, t2=150, water=0.78, d=1.5e-3, f=0.025, d_star=8e-3, cbf=18, transit_time=1.6, cbv=1.6
@@ -58,6 +62,8 @@ OEDEMA = Tissue(
 NECROSIS = Tissue(
     t1=2200, t2=300, water=0.92, d=2.3e-3, f=0.005, d_star=8e-3, cbf=5, transit_time=2.0, cbv=0.4
 )  # fmt: skip
+#: Fluid that fills the hole an operation left.
+CAVITY = Tissue(t1=3200, t2=900, water=0.98, d=2.7e-3)
 #: Blood that flows in vessels wider than a voxel's texture; all diffusion weightings but b = 0 void it.
 ARTERY = Tissue(t1=1664, t2=109, water=0.86, d=1.75e-3, f=1.0, d_star=0.1, cbv=100)
 VEIN = Tissue(t1=1584, t2=29, water=0.86, d=1.75e-3, f=1.0, d_star=0.1, cbv=100)
@@ -73,65 +79,3 @@ BLOOD_WATER = 0.86
 BLOOD_T1 = 1664.0
 #: Share of fat's signal that fat suppression leaves in echo-planar images.
 FAT_LEFT = 0.12
-
-
-@dataclass(frozen=True)
-class TumourPrior:
-    """Distributions that a tumour's solid tissue is drawn from.
-
-    Medians with standard deviations of the logarithm (over patients; the texture inside adds its own); `d`,
-    `d_star` mm²/s, times ms, `cbf` ml/100 g/min, `cbv` ml/100 ml.
-
-    Attributes
-    ----------
-    texture : float
-        Standard deviation of log CBV from voxel to voxel inside the solid part: its hot spots.
-    enhancement : tuple of float
-        Gadolinium in the tissue after the bolus, mmol/l: lowest and highest mean.
-    necrosis : tuple of float
-        Radius of the necrotic centre relative to the solid part: lowest and highest.
-    necrosis_rate : float
-        Share of patients with necrosis.
-    oedema : tuple of float
-        Reach of oedema and infiltration beyond the solid part, mm.
-    """
-
-    cbv: tuple[float, float]
-    texture: float
-    f: tuple[float, float]
-    d: tuple[float, float]
-    d_star: tuple[float, float]
-    t1: tuple[float, float]
-    t2: tuple[float, float]
-    cbf: tuple[float, float]
-    transit_time: tuple[float, float]
-    water: float
-    enhancement: tuple[float, float]
-    necrosis: tuple[float, float]
-    necrosis_rate: float
-    oedema: tuple[float, float]
-
-
-WILDTYPE = TumourPrior(
-    cbv=(10.2, 0.30), texture=0.27, f=(0.106, 0.26), d=(1.02e-3, 0.13), d_star=(17e-3, 0.25),
-    t1=(1620, 0.08), t2=(165, 0.20), cbf=(105, 0.30), transit_time=(1.4, 0.22), water=0.82,
-    enhancement=(0.25, 0.7), necrosis=(0.35, 0.65), necrosis_rate=0.85, oedema=(5.0, 16.0),
-)  # fmt: skip
-MUTANT = TumourPrior(
-    cbv=(5.5, 0.36), texture=0.25, f=(0.094, 0.28), d=(1.38e-3, 0.13), d_star=(9e-3, 0.25),
-    t1=(1400, 0.10), t2=(270, 0.25), cbf=(46, 0.28), transit_time=(1.3, 0.18), water=0.85,
-    enhancement=(0.0, 0.08), necrosis=(0.2, 0.35), necrosis_rate=0.15, oedema=(2.0, 9.0),
-)  # fmt: skip
-
-#: Correlation of each property's logarithm with that of CBV inside solid tumour, over patients and over
-#: voxels. Each knows a part, none much: f alone .25 (in vivo T/WM of f and rCBV: r = .17-.32), all together
-#: about .8 (synthetic against real T/WM: r = .75-.89).
-COUPLING = {
-    "f": 0.25,
-    "d": -0.55,
-    "d_star": 0.55,
-    "t1": -0.35,
-    "t2": -0.60,
-    "cbf": 0.65,
-    "transit_time": -0.30,
-}

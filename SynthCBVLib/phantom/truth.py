@@ -9,12 +9,13 @@ import SimpleITK as sitk
 
 from SynthCBVLib.imaging.study import like
 from SynthCBVLib.phantom.body import PARENCHYMA, Compartment
+from SynthCBVLib.phantom.contrast import white_reference
 from SynthCBVLib.phantom.protocol import Acquisition
 from SynthCBVLib.phantom.regions import place_regions
-from SynthCBVLib.phantom.simulate import Scan, white_reference
+from SynthCBVLib.phantom.simulate import Scan
 
 #: Values of the lesion's label image.
-LESION_LABELS = {"solid": 1, "necrosis": 2, "margin": 3}
+LESION_LABELS = {"solid": 1, "necrosis": 2, "margin": 3, "cavity": 4}
 
 
 @dataclass(frozen=True)
@@ -34,11 +35,13 @@ class Truth:
     rcbv : sitk.Image
         `cbv` relative to normal white matter.
     grey, white, csf, lesion_fraction, vessels : sitk.Image
-        Volume fractions; they sum to that of the brain.
+        Volume fractions; they sum to that of the brain. Grey matter includes the deep nuclei.
+    solid : sitk.Image
+        The part of `lesion_fraction` that is tumour tissue.
     brain : sitk.Image
         Brain mask.
     lesion : sitk.Image
-        0 none, 1 solid (enhancing) tumour, 2 necrosis, 3 oedema and infiltration.
+        0 none, 1 solid (enhancing) tumour, 2 necrosis, 3 oedema and infiltration, 4 resection cavity.
     tumour : tuple of sitk.Image
         Three hot-spot regions of about 0.25 cm²; empty without a lesion.
     white_matter : tuple of sitk.Image
@@ -57,6 +60,7 @@ class Truth:
     csf: sitk.Image
     lesion_fraction: sitk.Image
     vessels: sitk.Image
+    solid: sitk.Image
     brain: sitk.Image
     lesion: sitk.Image
     tumour: tuple[sitk.Image, ...] = ()
@@ -94,23 +98,30 @@ def make_truth(scan: Scan, acquisition: Acquisition) -> Truth:
         of(lambda c: c.cbf),
         of(lambda c: np.asarray(c.cbf) * c.transit_time),
         *(
-            body.mix(lambda c: 1.0, (name,))
-            for name in ("grey", "white", "csf", "solid", "necrosis", "margin")
+            body.mix(lambda c: 1.0, names)
+            for names in (
+                ("grey", "deep"),
+                ("white",),
+                ("csf",),
+                ("solid",),
+                ("necrosis",),
+                ("margin",),
+                ("cavity",),
+            )
         ),
         body.mix(lambda c: 1.0, ("artery", "vein")) * body.anatomy.brain,
         body.anatomy.brain.astype(np.float32),
     ]
     # Truth has the voxels' size but not the sequence's blur.
-    sharp = Acquisition(acquisition.matrix, acquisition.pixel, acquisition.slices, acquisition.thickness,
-                        acquisition.distance)  # fmt: skip
+    sampled = scan.sampled(np.stack(volumes, -1), acquisition.sharp())
     (water, moving, still, still_d, moving_d, cbv, cbf, arrival, grey, white, csf, solid, necrosis, margin,
-     vessels, brain) = np.moveaxis(scan.sampled(np.stack(volumes, -1), sharp), -1, 0)  # fmt: skip
+     cavity, vessels, brain) = np.moveaxis(sampled, -1, 0)  # fmt: skip
     reference = scan.prescription.grid_image(acquisition)
 
     def image(array: np.ndarray, kind: type = np.float32) -> sitk.Image:
         return like(array.astype(kind), reference)
 
-    parts = np.stack([solid, necrosis, margin])
+    parts = np.stack([solid, necrosis, margin, cavity])
     labels = np.where(parts.sum(0) > 0.5, parts.argmax(0) + 1, 0)
     maps = {
         "f": image(_ratio(moving, water)),
@@ -125,6 +136,7 @@ def make_truth(scan: Scan, acquisition: Acquisition) -> Truth:
         "csf": image(csf),
         "lesion_fraction": image(parts.sum(0)),
         "vessels": image(vessels),
+        "solid": image(solid),
         "brain": image(brain > 0.5, np.uint8),
         "lesion": image(labels, np.uint8),
     }
@@ -134,7 +146,7 @@ def make_truth(scan: Scan, acquisition: Acquisition) -> Truth:
     on_plane = np.array(scan.pose.TransformPoint([float(v) for v in normal * offset]))
     turned = np.array(scan.pose.TransformVector([float(v) for v in normal], [0.0, 0.0, 0.0]))
     plane = (turned, float(turned @ on_plane))
-    tumour, white_matter = place_regions(maps["rcbv"], image(solid), maps["white"], maps["lesion"], plane)
+    tumour, white_matter = place_regions(maps["rcbv"], maps["solid"], maps["white"], maps["lesion"], plane)
     return Truth(**maps, tumour=tumour, white_matter=white_matter)
 
 

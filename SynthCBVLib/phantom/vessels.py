@@ -13,7 +13,9 @@ _SAGITTAL_SINUS = (
     (0, 106, 0), (0, 104, -8),
 )  # fmt: skip
 _STRAIGHT_SINUS = ((0, 42, 12), (0, 62, 10), (0, 85, 2), (0, 103, -7))
-_TRANSVERSE_SINUS = ((0, 104, -8), (22, 98, -13), (44, 84, -17), (58, 64, -22), (60, 50, -32))
+_TRANSVERSE_SINUS = ((0, 104, -8), (22, 98, -13), (44, 84, -17), (58, 64, -22), (60, 50, -32),
+    (52, 42, -44), (38, 34, -56),
+)  # fmt: skip
 _MIDDLE_CEREBRAL = (
     (4, -4, -14),
     (14, -4, -14),
@@ -36,6 +38,10 @@ _ANTERIOR_CEREBRAL = (
 _POSTERIOR_CEREBRAL = ((2, 14, -14), (12, 18, -14), (20, 30, -8), (20, 48, -2), (14, 70, 2), (12, 86, 6))
 _BASILAR = ((0, 22, -50), (0, 18, -32), (0, 14, -14))
 _COMMUNICATING = ((4, -4, -14), (7, 4, -14), (9, 16, -14))
+_CAROTID = ((16, 0, -52), (14, 4, -40), (12, 0, -28), (13, -8, -22), (9, -4, -17), (4, -4, -14))
+_ANTERIOR_COMMUNICATING = ((3, -16, -10), (0, -17, -10), (-3, -16, -10))
+_SUPERIOR_CEREBELLAR = ((1, 15, -18), (12, 22, -18), (22, 38, -20), (26, 55, -22))
+_PERICALLOSAL = ((2, -38, 12), (2, -26, 26), (2, 0, 32), (2, 26, 30), (2, 38, 20))
 _INTERNAL_CEREBRAL = ((3, 0, 12), (3, 20, 14), (2, 38, 12))
 
 
@@ -52,12 +58,13 @@ def draw_vessels(rng: np.random.Generator, anatomy: Anatomy) -> tuple[np.ndarray
         Fractions of arteries and of veins (z, y, x); their sum is at most one.
     """
     right = rng.uniform(0.6, 1.3)  # one transverse sinus usually dominates
-    arteries = [(_BASILAR, 1.5)]
+    arteries = [(_BASILAR, 1.5), (_ANTERIOR_COMMUNICATING, 0.8)]
     veins = [(_SAGITTAL_SINUS, 3.6), (_STRAIGHT_SINUS, 2.0), (_TRANSVERSE_SINUS, 3.2)]
     veins.append((_mirror(_TRANSVERSE_SINUS), 3.2 * right))
     paired = (
         (_MIDDLE_CEREBRAL, 1.5), (_MIDDLE_CEREBRAL_UPPER, 1.2), (_ANTERIOR_CEREBRAL, 1.1),
-        (_POSTERIOR_CEREBRAL, 1.2), (_COMMUNICATING, 0.9),
+        (_POSTERIOR_CEREBRAL, 1.2), (_COMMUNICATING, 0.9), (_CAROTID, 2.0), (_SUPERIOR_CEREBELLAR, 0.7),
+        (_PERICALLOSAL, 0.8),
     )  # fmt: skip
     for course, radius in paired:
         arteries += [(course, radius), (_mirror(course), radius)]

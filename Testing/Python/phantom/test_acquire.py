@@ -5,8 +5,8 @@ import pytest
 import SimpleITK as sitk
 
 from SynthCBVLib.phantom.acquire import Prescription, rician, sample
-from SynthCBVLib.phantom.anatomy import make_grid
 from SynthCBVLib.phantom.protocol import COMPACT, PAPER, Acquisition
+from SynthCBVLib.phantom.warp import make_grid
 
 
 def tilted(degrees):

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from SynthCBVLib.phantom.anatomy import build_anatomy, draw_warp, jacobian, load_template, make_grid
+from SynthCBVLib.phantom.anatomy import build_anatomy, load_template
 from SynthCBVLib.phantom.fields import bspline_taps, smooth_field
 from SynthCBVLib.phantom.vessels import draw_vessels
+from SynthCBVLib.phantom.warp import draw_warp, jacobian, make_grid
 
 
 @pytest.fixture(scope="module")
@@ -103,3 +104,24 @@ def test_vessels_are_thin_and_lie_where_vessels_lie(anatomy):
     lateral = np.abs(points @ normal - offset).reshape(vein.shape)
     top = points[:, 2].reshape(vein.shape) > 60
     assert vein[top & (lateral < 4)].mean() > 5 * vein[top & (lateral > 15)].mean()
+
+
+def test_magnified_ventricles_hold_more_fluid_and_do_not_fold():
+    grid = make_grid(3.0)
+    narrow, wide = (draw_warp(np.random.default_rng(2), grid, amount) for amount in (-0.2, 0.5))
+    assert jacobian(wide.displacement, grid.spacing).min() > 0.1
+    # Patient space maps to less of the template where it is magnified.
+    x, y, z = (np.argmin(np.abs(axis - at)) for axis, at in zip(grid.axes(), (12, 8, 20), strict=True))
+    here = (slice(z // 2 - 1, z // 2 + 2), slice(y // 2 - 1, y // 2 + 2), slice(x // 2 - 1, x // 2 + 2))
+    shrunk = [jacobian(w.displacement, grid.spacing)[here].mean() for w in (narrow, wide)]
+    assert shrunk[1] < 0.6 * shrunk[0]
+
+
+def test_deep_nuclei_are_grey_and_lie_beside_the_midline(anatomy):
+    nuclei = anatomy.deep * anatomy.grey
+    volume = nuclei.sum() * anatomy.grid.spacing**3 / 1e3
+    assert 10 < volume < 50  # ml, both sides: the cores of the nuclei
+    normal, offset = anatomy.sagittal_plane
+    points = anatomy.grid.points(np.flatnonzero((nuclei > 0.5).ravel())).astype(float)
+    lateral = np.abs(points @ normal - offset)
+    assert 8 < lateral.mean() < 28 and lateral.max() < 45

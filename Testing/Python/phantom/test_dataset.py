@@ -1,5 +1,8 @@
 """Digital patients on disk, and the verb that writes them."""
 
+import shutil
+import subprocess
+
 import numpy as np
 import pytest
 import SimpleITK as sitk
@@ -76,3 +79,12 @@ def test_bad_arguments_exit_with_two(arguments, tmp_path, capsys):
     assert main(["phantom", *arguments, "--out", str(tmp_path / "x")]) == 2
     assert "needed" in capsys.readouterr().err
     assert not (tmp_path / "x").exists()
+
+
+def test_validator_finds_no_error(dataset):
+    # From npm (bids-validator) or PyPI (bids-validator-deno).
+    validator = shutil.which("bids-validator") or shutil.which("bids-validator-deno")
+    if validator is None:
+        pytest.skip("no bids-validator")
+    run = subprocess.run([validator, str(dataset)], capture_output=True, text=True, timeout=120)
+    assert run.returncode == 0, run.stdout + run.stderr
