@@ -66,8 +66,11 @@ from SynthCBVLib.scene import (  # noqa: E402
 )
 
 #: The ways in which Slicer holds images of several b-values.
-DiffusionNode = Union[vtkMRMLDiffusionWeightedVolumeNode, vtkMRMLVectorVolumeNode, vtkMRMLSequenceNode]  # noqa: UP007
-RegionsNode = Union[vtkMRMLSegmentationNode, vtkMRMLLabelMapVolumeNode]  # noqa: UP007
+#: parameterNodeWrapper wants None among the alternatives of a node, and typing.Union.
+DiffusionNode = Union[  # noqa: UP007
+    vtkMRMLDiffusionWeightedVolumeNode, vtkMRMLVectorVolumeNode, vtkMRMLSequenceNode, None
+]
+RegionsNode = Union[vtkMRMLSegmentationNode, vtkMRMLLabelMapVolumeNode, None]  # noqa: UP007
 
 
 class SynthCBV(ScriptedLoadableModule):

@@ -32,6 +32,8 @@ PATIENTS = {
     "ivim": ("IVIM + T2w", 1, "wildtype"),
     "asl": ("ASL + structural MRI", 2, "wildtype"),
 }
+#: What a run leaves; a folder that holds just this is an earlier run's and may be replaced.
+_RESULTS = {"bids", "ratios.csv", "overview.png", "report.html", "scene.mrb"}
 TRUTH, SYNTHETIC, REAL, FRACTION = "true rCBV", "synthetic rCBV", "real rCBV", "IVIM f"
 
 
@@ -59,7 +61,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run the main job; the folder appears whole or not at all."""
     out: Path = args.out.absolute()
-    if out.exists() and not (out / "report.html").is_file() and any(out.iterdir()):
+    if out.exists() and not out.is_dir():
+        raise InputError(out, "a file", "a folder, or a new name for one")
+    held = {path.name for path in out.iterdir()} if out.exists() else set()
+    if held and held != _RESULTS:
         raise InputError(out, "a folder with other things in it", "an empty or new folder")
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(dir=out.parent, prefix=f".{out.name}-"))

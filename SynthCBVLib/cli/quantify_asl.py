@@ -8,9 +8,9 @@ from pathlib import Path
 
 from SynthCBVLib.cli.derivatives import stem_of, write_maps
 from SynthCBVLib.errors import InputError
-from SynthCBVLib.imaging.asl_files import mean_volume, read_asl
-from SynthCBVLib.imaging.files import read_image
-from SynthCBVLib.imaging.study import AslSeries
+from SynthCBVLib.imaging.asl_files import read_asl
+from SynthCBVLib.imaging.files import study_from_files
+from SynthCBVLib.imaging.study import AslSeries, Modality
 from SynthCBVLib.physiology import maps
 
 HELP = "CBF map (ml/100 g/min) from ASL control, label and M0 images by the 2015 white paper."
@@ -103,5 +103,5 @@ def _series(args: argparse.Namespace) -> AslSeries:
             "command line", f"no {' and no '.join('--' + name for name in missing)}",
             "an ASL series, or --control, --label and --m0",
         )  # fmt: skip
-    control, label, m0 = (mean_volume(read_image(path)) for path in (args.control, args.label, args.m0))
-    return AslSeries(control, label, m0, args.labelling or "pcasl", None, None, name=str(args.control))
+    parts = {"control": args.control, "label": args.label, "m0": args.m0}
+    return study_from_files(parts, labelling=args.labelling).images[Modality.CBF]

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import SimpleITK as sitk
 
 from SynthCBVLib.errors import InputError
-from SynthCBVLib.imaging.study import Modality, Study
+from SynthCBVLib.imaging.study import Modality, Study, same_grid
 from SynthCBVLib.progress import TerminalProgress
+
+if TYPE_CHECKING:
+    from SynthCBVLib.analysis.regions import RatioRow
 
 HELP = "synthesise the rCBV map of a study"
 
@@ -57,6 +64,7 @@ def run(args: argparse.Namespace) -> None:
     from SynthCBVLib.synthesis import load_model, synthesize
     from SynthCBVLib.synthesis.companions import companions
     from SynthCBVLib.synthesis.outputs import write_synthesis
+    from SynthCBVLib.synthesis.preprocess import reference_of
 
     if args.out.exists() and not args.out.is_dir():
         raise InputError(args.out, "a file", "a folder, or a new name for one")
@@ -65,9 +73,12 @@ def run(args: argparse.Namespace) -> None:
     named = read_regions(args.regions) if args.regions else {}
     tumour, white_matter = region_analysis.split_regions(named) if named else ({}, {})
     model = load_model(args.model)
+    if named:
+        reference = reference_of(study, model.card)
+        _check_grid(next(iter(named.values())), study.scalar(reference), args.regions, reference)
     progress = TerminalProgress("Synthesis")
     result = synthesize(study, model, args.device, part(progress, 0.0, 0.8 if named else 1.0))
-    rows = []
+    rows, notes = [], []
     if named:
         beside = companions(study, result, model.card, part(progress, 0.8, 1.0))
         maps = {"synthetic rCBV": result.rcbv}
@@ -75,7 +86,8 @@ def run(args: argparse.Namespace) -> None:
             maps["real rCBV"] = beside.real
         if beside.f is not None:
             maps["IVIM f"] = beside.f
-        rows = region_analysis.ratio_table(maps, tumour, white_matter)
+        rows, notes = _rows(maps, tumour, white_matter)
+        notes += [str(finding) for finding in beside.findings]
     for path in write_synthesis(result, args.out, study.subject).values():
         print(path)
     if rows:
@@ -83,9 +95,36 @@ def run(args: argparse.Namespace) -> None:
         print(region_analysis.write_ratios_csv(rows, path))
         for row in rows:
             print(f"T/WM {row.ratio:6.2f}  {row.map}")
-    for finding in result.findings:
-        print(finding)
+    for line in (*result.findings, *notes):
+        print(line)
     print(f"{model.card.training_data} {model.card.intended_use}")
+
+
+def _check_grid(mask: sitk.Image, image: sitk.Image, path: Path, reference: Modality) -> None:
+    if not same_grid(mask, image):
+        raise InputError(
+            path,
+            f"a label image of size {mask.GetSize()} on another grid than {reference} {image.GetSize()}",
+            f"regions drawn on {reference}",
+            "Or synthesise without regions, and use the verb ratios, which brings them to the map.",
+        )  # fmt: skip
+
+
+def _rows(
+    maps: Mapping[str, sitk.Image],
+    tumour: Mapping[str, sitk.Image],
+    white_matter: Mapping[str, sitk.Image],
+) -> tuple[list[RatioRow], list[str]]:
+    """Compute a row for each map; one that cannot be read there is a note, not the loss of the others."""
+    from SynthCBVLib.analysis.regions import ratio_row
+
+    rows, notes = [], []
+    for name, image in maps.items():
+        try:
+            rows.append(ratio_row(name, image, tumour, white_matter))
+        except InputError as error:
+            notes.append(f"warning: no ratio of {name}: {error}")
+    return rows, notes
 
 
 def _study(args: argparse.Namespace) -> Study:
@@ -95,6 +134,13 @@ def _study(args: argparse.Namespace) -> Study:
     if args.study is not None:
         if paths:
             raise InputError(args.study, "given beside single images", "a study folder or single images")
+        for name in ("bval", "labelling", "label_duration", "post_label_delay"):
+            if getattr(args, name) is not None:
+                option = "--" + name.replace("_", "-")
+                raise InputError(
+                    args.study, f"given beside {option}", f"{option} with single images only",
+                    "In a study folder, b-values and timing stand in the files beside the images.",
+                )  # fmt: skip
         return read_study(args.study, args.subject)
     if not paths:
         raise InputError("command line", "no study and no images", "--study FOLDER or single images")

@@ -46,6 +46,7 @@ def run(args: argparse.Namespace) -> None:
     from SynthCBVLib.training.cases import load_case
     from SynthCBVLib.training.presets import preset
 
+    _check(args)
     chosen = preset(args.workflow)
     config = chosen.config if args.steps is None else dataclasses.replace(chosen.config, steps=args.steps)
     folder = args.run or Path("runs") / args.out.stem
@@ -70,6 +71,20 @@ def run(args: argparse.Namespace) -> None:
     print(f"{args.out}: validation SSIM {outcome.ssim:.4f} at step {outcome.step}")
 
 
+def _check(args: argparse.Namespace) -> None:
+    """Judge the arguments before hours of work."""
+    if args.out.suffix != ".safetensors" or args.out.is_dir():
+        raise InputError("--out", str(args.out), "the name of a file ending in .safetensors")
+    if args.digital is not None and args.digital < 2:
+        raise InputError("--digital", str(args.digital), "at least 2 patients")
+    if args.steps is not None and args.steps < 1:
+        raise InputError("--steps", str(args.steps), "at least 1")
+    if not 0 < args.validation < 1:
+        raise InputError("--validation", f"{args.validation:g}", "a share between 0 and 1")
+    if args.cohort is not None and not args.cohort.is_dir():
+        raise InputError(args.cohort, "no such folder", "a BIDS dataset")
+
+
 Job = tuple[str, Callable[[], "Case"]]
 
 
@@ -77,7 +92,7 @@ def _jobs(args: argparse.Namespace, card: ModelCard) -> tuple[ModelCard, list[Jo
     """Give the card with its training data stated, and one named job a case."""
     from SynthCBVLib.training.cases import digital_case
 
-    if args.digital:
+    if args.digital is not None:
         kinds = ("wildtype", "mutant", "wildtype")
         described = dataclasses.replace(
             card,

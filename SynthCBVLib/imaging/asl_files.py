@@ -130,6 +130,7 @@ def asl_image(asl: AslSeries) -> sitk.Image:
         pixel = sitk.sitkFloat32 if kind.itemsize <= 4 and kind.kind == "f" else sitk.sitkFloat64
         parts = [sitk.Cast(part, pixel) for part in parts]
     # Control's geometry for all: same_grid lets rounding differ, JoinSeries does not
+    parts = [sitk.Image(part) for part in parts]
     for part in parts[1:]:
         part.CopyInformation(parts[0])
     return join_series(parts)

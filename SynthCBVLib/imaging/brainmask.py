@@ -11,6 +11,8 @@ from SynthCBVLib.imaging.resampling import grid, resample
 from SynthCBVLib.imaging.study import Modality, like, split_volumes
 
 #: Voxel size (mm) of the search; axes that are coarser by themselves stay.
+#: mm³; a slab of a few slices through a brain is larger, a speck in a wrong image smaller.
+SMALLEST_BRAIN = 20_000.0
 WORKING_SPACING = 2.0
 #: Darkest and brightest brain tissue as fractions of the deep brain's median; the brightest holds only near
 #: the surface, where fat is brighter.  In T1w cortex is at 0.6 to 0.7 of white matter, skull and CSF at 0.3
@@ -55,7 +57,8 @@ def brain_mask(image: sitk.Image, contrast: Modality | None = None) -> sitk.Imag
         3D image of the head; of a series the first volume.
     contrast : Modality, optional
         Perfusion and diffusion maps (CBF, rCBV, ADC) have no skull and speckled tissue: the largest
-        region that has signal is taken. Other contrasts need no hint.
+        region that has signal is taken. T2-like images (b = 0, M0, ASL control: `Modality.DWI`) and
+        FLAIR have limits of their own; None takes those of T1w.
 
     Returns
     -------
@@ -79,13 +82,15 @@ def brain_mask(image: sitk.Image, contrast: Modality | None = None) -> sitk.Imag
         brain = work.signal()
     else:
         head, depth = work.head()
+        if not head.any():
+            raise InputError(name, "no head found", "an image of a head", "Was the right image given?")
         level = work.deep_level(head, depth)
         if _cut_out(values) and not work.has_skull(head, depth, level):
             brain = work.filled(work.closed(work.largest(work.values > CUT_EDGE * level)))
         else:
             limits = _LIMITS.get(contrast, TISSUE_T2)
             brain = work.inside_skull(depth, limits[0] * level, limits[1] * level)
-    if not brain.any():
+    if brain.sum() * float(np.prod(work.spacing)) < SMALLEST_BRAIN:
         raise InputError(name, "no brain found", "an image of a head", "Was the right image given?")
     soft = resample(like(brain.astype(np.float32), small), image)
     return sitk.Cast(soft > 0.5, sitk.sitkUInt8)
@@ -113,7 +118,10 @@ class _Volume:
     def head(self) -> tuple[np.ndarray, np.ndarray]:
         """Separate the head from air; give it with the depth (mm) of each voxel below its surface."""
         # Roots, because a bright scalp would otherwise put the threshold above the brain
-        roots = np.sqrt(np.clip(self.smooth, 0, np.percentile(self.smooth, 99.5)))
+        roots = np.sqrt(np.clip(self.smooth, 0, max(np.percentile(self.smooth, 99.5), 0)))
+        if roots.min() == roots.max():
+            nothing = np.zeros(roots.shape, dtype=bool)
+            return nothing, roots
         threshold = sitk.OtsuThresholdImageFilter()
         threshold.Execute(sitk.GetImageFromArray(roots))
         tissue = roots > 0.8 * threshold.GetThreshold()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
 import numpy as np
@@ -12,7 +12,7 @@ import SimpleITK as sitk
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.imaging.resampling import overlap
 from SynthCBVLib.imaging.signal_checks import brain_coverage, check_diffusion_signal, foreground, snr
-from SynthCBVLib.imaging.study import AslSeries, DiffusionSeries, Modality, Study, same_grid
+from SynthCBVLib.imaging.study import AslSeries, DiffusionSeries, Modality, Study, same_grid, shown_contrast
 
 Severity = Literal["error", "warning", "info"]
 
@@ -102,11 +102,14 @@ def check(study: Study, card: Card) -> list[Finding]:
     """
     findings = list(_presence(study, card))
     sound: list[Modality] = []
+    used = {spec.modality for spec in card.inputs}
     for modality in study.images:
         found = list(_values(study, modality))
-        findings += found
         if not any(finding.severity == "error" for finding in found):
             sound.append(modality)
+        elif modality not in used:  # what the model does not look at cannot spoil its map
+            found = [replace(finding, severity="warning") for finding in found]
+        findings += found
     for spec in card.inputs:
         series = study.images.get(spec.modality)
         if isinstance(series, DiffusionSeries):
@@ -271,14 +274,17 @@ def _places(study: Study, card: Card, sound: Sequence[Modality]) -> Iterable[Fin
         return
     fixed = study.scalar(reference)
     others = [m for m in sound if m is not reference]
+    used = {spec.modality for spec in card.inputs}
     if not others:
         return
-    coverage = brain_coverage(fixed, reference, [study.scalar(m) for m in others])
+    contrast = shown_contrast(study.images[reference], reference)
+    coverage = brain_coverage(fixed, contrast, [study.scalar(m) for m in others])
     for modality, seen in zip(others, coverage, strict=True):
         image = study.scalar(modality)
         if max(overlap(image, fixed), overlap(fixed, image)) == 0:
             yield Finding(
-                "error", modality, f"its field of view does not overlap that of {reference}",
+                "error" if modality in used else "warning", modality,
+                f"its field of view does not overlap that of {reference}",
                 "Check that both are of the same patient and that neither lost its position.",
             )  # fmt: skip
         elif seen < LOWEST_COVERAGE:

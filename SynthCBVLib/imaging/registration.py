@@ -228,6 +228,8 @@ def _coarser(image: sitk.Image, spacing: float) -> sitk.Image:
 
 def _sample_mask(fixed: sitk.Image, mask: sitk.Image | None, fixed_name: str) -> sitk.Image:
     if mask is not None:
+        if is_series(mask):
+            raise InputError(f"mask of the {fixed_name}", "a series of volumes", "one 3D mask")
         inside = resample(mask, fixed, interpolation="nearest") > 0
         if not np.any(sitk.GetArrayViewFromImage(inside)):
             raise InputError(f"mask of the {fixed_name}", "no voxels in its field of view", "a region there")
@@ -242,6 +244,8 @@ def _sample_mask(fixed: sitk.Image, mask: sitk.Image | None, fixed_name: str) ->
 def _centroid(image: sitk.Image) -> np.ndarray:
     """Centre of the foreground (above Otsu's threshold), every voxel counting the same."""
     head = sitk.GetArrayFromImage(sitk.OtsuThreshold(image, 0, 1)) > 0
+    if not head.any():
+        return _middle(image)
     index = np.argwhere(head).mean(axis=0)[::-1]
     return np.array(image.TransformContinuousIndexToPhysicalPoint(index.tolist()))
 

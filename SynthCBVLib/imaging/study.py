@@ -233,6 +233,11 @@ class Study:
         return image.control if isinstance(image, AslSeries) else image
 
 
+def shown_contrast(image: StudyImage, modality: Modality) -> Modality:
+    """Tell which contrast `Study.scalar` shows of an image: ASL's control image looks like b = 0."""
+    return Modality.DWI if isinstance(image, AslSeries) else modality
+
+
 def is_series(image: sitk.Image) -> bool:
     """Tell whether an image holds several volumes (4D, or 3D with several components)."""
     return image.GetDimension() == 4 or image.GetNumberOfComponentsPerPixel() > 1

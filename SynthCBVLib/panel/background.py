@@ -23,6 +23,9 @@ from SynthCBVLib.scene import SynthesisNodes, add_synthesis, current_scene
 if TYPE_CHECKING:
     import os
 
+#: Seconds of each tick lent to the writing thread: an idle application may hold Python's lock itself.
+_LENT = 0.03
+
 
 @dataclass(frozen=True)
 class Request:
@@ -112,7 +115,10 @@ class BackgroundSynthesis:
 
     def poll(self) -> None:
         """Tell the listener what happened since the last call."""
-        if self._over.is_set() or self._preparation.is_alive():
+        if self._over.is_set():
+            return
+        self._preparation.join(_LENT)
+        if self._preparation.is_alive():
             return
         if self._job is None:
             self._end()

@@ -91,6 +91,7 @@ def ivim_maps(
     reference = split_volumes(averaged.image)[0]
     signals = _last_axis(averaged.image)
     inside = _inside(mask, reference, series.name)
+    _refuse_empty(signals[inside], averaged.b_values, series.name)
     found = ivim.fit(signals[inside], averaged.b_values, averaged.counts, method, progress, noise_sd=noise_sd)
     maps = {
         name: _image(getattr(found, name), inside, reference)
@@ -108,7 +109,9 @@ def adc_map(
     averaged = series.averaged()
     reference = split_volumes(averaged.image)[0]
     inside = _inside(mask, reference, series.name)
-    found = adc.fit(_last_axis(averaged.image)[inside], averaged.b_values, averaged.counts, progress)
+    signals = _last_axis(averaged.image)[inside]
+    _refuse_empty(signals, averaged.b_values, series.name)
+    found = adc.fit(signals, averaged.b_values, averaged.counts, progress)
     return _image(found.adc, inside, reference)
 
 
@@ -262,6 +265,17 @@ def _dsc_input(
     reference = split_volumes(series)[0]
     brain = None if mask is None else _inside(mask, reference, "DSC series")
     return reference, _last_axis(series), brain
+
+
+def _refuse_empty(signals: NDArray, b_values: Sequence[float], name: str) -> None:
+    """Refuse a series with a b-value that has no signal at all."""
+    for index, b in enumerate(b_values):
+        values = signals[..., index]
+        if not np.any(np.isfinite(values) & (values != 0)):
+            raise InputError(
+                name, f"only zeros or NaN at b = {b:g}", "a signal in every volume",
+                "Convert or export the series again.",
+            )  # fmt: skip
 
 
 def _last_axis(image: sitk.Image) -> NDArray:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import SimpleITK as sitk
 
+from SynthCBVLib.errors import InputError
+from SynthCBVLib.imaging.quality import Finding
 from SynthCBVLib.imaging.registration import register
 from SynthCBVLib.imaging.resampling import resample
-from SynthCBVLib.imaging.study import DiffusionSeries, Modality, Study
+from SynthCBVLib.imaging.study import DiffusionSeries, Modality, Study, like
 from SynthCBVLib.physiology import maps
 from SynthCBVLib.progress import Progress, part
 from SynthCBVLib.synthesis.card import ModelCard
@@ -30,12 +33,15 @@ class Companions:
         uint8 brain mask where real rCBV was measured: where the two can be compared.
     f : sitk.Image or None
         IVIM perfusion fraction, 0 outside the brain.
+    findings : tuple of Finding
+        Why a map is missing, or what was done to it.
     """
 
     real: sitk.Image | None = None
     real_normalised: sitk.Image | None = None
     compared: sitk.Image | None = None
     f: sitk.Image | None = None
+    findings: tuple[Finding, ...] = ()
 
 
 def companions(
@@ -56,9 +62,11 @@ def companions(
     """
     reference = study.scalar(result.reference)
     real = normalised = compared = f = None
+    findings: list[Finding] = []
     if Modality.RCBV in study.images:
         part(progress, 0.0, 0.4)(0.0, "Registering the real rCBV map")
-        image = study.scalar(Modality.RCBV)
+        image, noticed = _finite(study.scalar(Modality.RCBV))
+        findings += noticed
         transform = register(
             image, reference, moving_name="real rCBV", fixed_name=result.reference.value
         ).transform
@@ -73,9 +81,25 @@ def companions(
             transform = register(
                 study.scalar(Modality.DWI), reference, moving_name="DWI", fixed_name=result.reference.value
             ).transform
-        f = _perfusion_fraction(series, reference, transform, result.mask, part(progress, 0.5, 1.0))
+        try:
+            f = _perfusion_fraction(series, reference, transform, result.mask, part(progress, 0.5, 1.0))
+        except InputError as error:  # such as a clinical DWI of two b-values: no reason to lose the rCBV map
+            findings.append(
+                Finding("warning", Modality.DWI, f"no IVIM f map ({error})", "Compare without it.")
+            )
     part(progress, 0.0, 1.0)(1.0, "Maps to compare with are ready")
-    return Companions(real, normalised, compared, f)
+    return Companions(real, normalised, compared, f, tuple(findings))
+
+
+def _finite(image: sitk.Image) -> tuple[sitk.Image, list[Finding]]:
+    """Give a map with NaN and infinity, which scanners write outside the brain, as 0."""
+    array = sitk.GetArrayFromImage(image)
+    bad = ~np.isfinite(array)
+    if not bad.any():
+        return image, []
+    what = f"{int(bad.sum())} voxels are not finite and were taken as 0"
+    remedy = "Nothing needs to be done if they lie outside the brain."
+    return like(np.where(bad, 0, array), image), [Finding("info", Modality.RCBV, what, remedy)]
 
 
 def _perfusion_fraction(

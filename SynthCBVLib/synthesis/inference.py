@@ -110,10 +110,15 @@ def choose_device(device: str) -> torch.device:
     }
     if device == "auto":
         return torch.device(next(name for name, there in available.items() if there))
-    if not available.get(device.split(":")[0], False):
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        chosen = None
+    count = torch.cuda.device_count() if chosen is not None and chosen.type == "cuda" else 1
+    if chosen is None or not available.get(chosen.type, False) or (chosen.index or 0) >= count:
         there = ", ".join(name for name, there in available.items() if there)
         raise InputError("device", repr(device), f"one of auto, {there} on this computer")
-    return torch.device(device)
+    return chosen
 
 
 def _run(network: nn.Module, channels: np.ndarray, present: np.ndarray, target: torch.device) -> Estimate:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-import SimpleITK as sitk
-
-from SynthCBVLib.imaging.files import written_whole
+from SynthCBVLib.imaging.files import save, written_whole
 from SynthCBVLib.synthesis.pipeline import Synthesis
 
 #: Kind of map -> what stands between the subject and the extension.
@@ -52,7 +50,7 @@ def write_synthesis(result: Synthesis, folder: Path, subject: str) -> dict[str, 
     with written_whole(*paths.values(), *sidecars.values()) as temporary:
         images, texts = temporary[: len(maps)], temporary[len(maps) :]
         for kind, image_path, text_path in zip(maps, images, texts, strict=True):
-            sitk.WriteImage(maps[kind], str(image_path), useCompression=True)
+            save(maps[kind], image_path)
             content = {**descriptions[kind], "GeneratedBy": result.provenance}
             text_path.write_text(json.dumps(content, indent=2, ensure_ascii=False), encoding="utf-8")
     return paths

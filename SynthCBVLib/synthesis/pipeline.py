@@ -14,7 +14,7 @@ from SynthCBVLib.imaging.quality import Finding, check, raise_on_error
 from SynthCBVLib.imaging.resampling import resample
 from SynthCBVLib.imaging.study import Modality, Study, like
 from SynthCBVLib.progress import Progress, part
-from SynthCBVLib.synthesis.inference import infer
+from SynthCBVLib.synthesis.inference import choose_device, infer
 from SynthCBVLib.synthesis.model import Model, load_model
 from SynthCBVLib.synthesis.preprocess import Prepared, prepare
 from SynthCBVLib.synthesis.provenance import describe
@@ -83,13 +83,14 @@ def synthesize(
     part(progress, 0.0, 0.05)(0.0, "Checking the study")
     if not isinstance(model, Model):
         model = load_model(model)
+    choose_device(device)  # a wrong name is told before the long work
     findings = check(study, model.card)
     raise_on_error(findings, study)
     prepared = prepare(study, model.card, progress=part(progress, 0.05, 0.6))
     part(progress, 0.6, 0.95)(0.0, "Computing the rCBV map")
     result = infer(model.network, prepared.channels, prepared.present, device, part(progress, 0.6, 0.95))
     part(progress, 0.95, 1.0)(0.0, "Bringing the map to the reference grid")
-    mask = _brain(prepared, result.mask)
+    mask, noticed = _brain(prepared, result.mask)
     location = np.maximum(result.location, 0.0)
     # The standard deviation of a Laplace distribution is √2 times its scale.
     rcbv, uncertainty = (
@@ -97,7 +98,7 @@ def synthesize(
     )
     for image in (rcbv, uncertainty, mask):
         image.CopyInformation(study.scalar(prepared.reference_modality))
-    everything = (*findings, *prepared.findings, *result.findings)
+    everything = (*findings, *prepared.findings, *result.findings, *noticed)
     provenance = describe(study, model, prepared, result.device, everything)
     part(progress, 0.95, 1.0)(1.0, "Done")
     return Synthesis(
@@ -105,18 +106,27 @@ def synthesize(
     )
 
 
-def _brain(prepared: Prepared, network_mask: np.ndarray | None) -> sitk.Image:
+def _brain(prepared: Prepared, network_mask: np.ndarray | None) -> tuple[sitk.Image, tuple[Finding, ...]]:
     """Give the brain mask on the reference grid: the network's where it has one, else the image's.
 
     A network's mask keeps to the neighbourhood of the image's, without thin bridges, in one piece.
     """
-    mask = prepared.mask
+    mask, findings = prepared.mask, ()
     if network_mask is not None:
         near = sitk.BinaryDilate(prepared.mask, (2, 2, 1))
         mask = like(network_mask.astype(np.uint8), prepared.grid) & near
         components = sitk.ConnectedComponent(sitk.BinaryMorphologicalOpening(mask, (1, 1, 0)))
         mask = sitk.BinaryFillhole(sitk.RelabelComponent(components, sortByObjectSize=True) == 1)
-    return sitk.Cast(resample(mask, prepared.reference, interpolation="nearest") > 0, sitk.sitkUInt8)
+        if not sitk.GetArrayViewFromImage(mask).any():
+            mask = prepared.mask
+            findings = (
+                Finding(
+                    "warning", None, "the network found no brain; the mask of the reference image is used",
+                    "Do not trust the map before the input images have been looked at.",
+                ),
+            )  # fmt: skip
+    whole = resample(mask, prepared.reference, interpolation="nearest")
+    return sitk.Cast(whole > 0, sitk.sitkUInt8), findings
 
 
 def _to_reference(array: np.ndarray, prepared: Prepared, mask: sitk.Image) -> sitk.Image:

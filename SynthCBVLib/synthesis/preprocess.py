@@ -24,6 +24,7 @@ from SynthCBVLib.imaging.study import (
     StudyImage,
     like,
     settled,
+    shown_contrast,
     split_volumes,
 )
 from SynthCBVLib.physiology import maps
@@ -134,7 +135,8 @@ def prepare(
 
     part(progress, len(specs) / (len(specs) + 1), 1.0)(0.0, "Finding the brain")
     if brain is None:
-        brain = brain_mask(reference, reference_modality)
+        shown = shown_contrast(study.images[reference_modality], reference_modality)
+        brain = brain_mask(reference, shown)
     mask = resample(brain, card_grid, interpolation="nearest")
     mask = sitk.Cast(mask > 0, sitk.sitkUInt8)
     mask_array = sitk.GetArrayViewFromImage(mask)
@@ -198,9 +200,15 @@ def normalised_rcbv(rcbv: sitk.Image, mask: sitk.Image, card: ModelCard) -> sitk
     card : ModelCard
         Whose output normalisation is applied.
     """
-    inside = sitk.GetArrayViewFromImage(mask) > 0
-    array = np.maximum(np.where(inside, sitk.GetArrayViewFromImage(rcbv), 0.0), 0.0)
-    return like(NORMALISATIONS[card.output.normalisation](array[None], inside)[0], rcbv)
+    # Slices are axial ones, as in `prepare`, however the image is stored.
+    own = sitk.DICOMOrientImageFilter.GetOrientationFromDirectionCosines(rcbv.GetDirection())
+    axial, axial_mask = (sitk.DICOMOrient(image, "LPS") for image in (rcbv, mask))
+    inside = sitk.GetArrayViewFromImage(axial_mask) > 0
+    array = np.maximum(np.where(inside, sitk.GetArrayViewFromImage(axial), 0.0), 0.0)
+    normalised = like(NORMALISATIONS[card.output.normalisation](array[None], inside)[0], axial)
+    result = sitk.DICOMOrient(normalised, own)
+    result.CopyInformation(rcbv)
+    return result
 
 
 def cbf_image(series: AslSeries) -> tuple[sitk.Image, tuple[Finding, ...]]:
@@ -249,18 +257,21 @@ def _diffusion_channels(series: DiffusionSeries, spec: InputSpec) -> list[sitk.I
     """Pick the card's b-values from the averaged series."""
     averaged = series.averaged()
     volumes = split_volumes(averaged.image)
-    available = np.asarray(averaged.b_values)
+    available, counts = np.asarray(averaged.b_values), np.asarray(averaged.counts, dtype=float)
     chosen = []
     for b in spec.b_values:
-        nearest = int(np.argmin(np.abs(available - b)))
-        if abs(available[nearest] - b) > max(B_TOLERANCE * b, B_TOLERANCE_ABSOLUTE):
+        # Scanners note 995, 1000 and 1005 for one nominal value: all of them count.
+        members = np.flatnonzero(np.abs(available - b) <= max(B_TOLERANCE * b, B_TOLERANCE_ABSOLUTE))
+        if not members.size:
             raise InputError(
                 series.name,
                 f"b-values {_numbers(averaged.b_values)}",
                 f"b-values {_numbers(spec.b_values)} s/mm² (within 5 %), {b:g} is missing",
                 "Use a model trained for these b-values.",
             )
-        chosen.append(volumes[nearest])
+        total = sum(volumes[i] * float(counts[i]) for i in members[1:])
+        first = volumes[members[0]] * float(counts[members[0]])
+        chosen.append((first + total if members.size > 1 else first) / float(counts[members].sum()))
     return chosen
 
 

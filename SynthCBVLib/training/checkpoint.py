@@ -91,7 +91,7 @@ def load_checkpoint(
         raise InputError(path, f"unreadable ({error})", "a checkpoint", "Delete it to start anew.") from error
     if metadata.get("identity") != identity:
         raise InputError(
-            path, "a checkpoint of another card or configuration", "one of this training",
+            path, "a checkpoint of another card, configuration or split", "one of this training",
             "Choose an empty folder, or delete the checkpoint to start anew.",
         )  # fmt: skip
     network.load_state_dict(

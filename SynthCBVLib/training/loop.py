@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import math
 import time
@@ -85,7 +86,7 @@ def train(
     torch.manual_seed(config.seed)
     network = build(card.network, card.network_arguments)
     optimiser = torch.optim.Adam(network.parameters(), lr=config.learning_rate, betas=(0.9, 0.999))
-    identity = json.dumps([json.loads(card.to_json()), dataclasses.asdict(config)], sort_keys=True)
+    identity = _identity(card, config, training, validation)
     checkpoint = folder / "checkpoint.safetensors"
     state = load_checkpoint(checkpoint, network, optimiser, identity) or Checkpoint()
     sampler = Sampler(training, card, config)
@@ -168,6 +169,23 @@ def _noted(
             **card.metrics, "validation_ssim": round(state.best_ssim, 4), "validation_cases": n_validation,
         },
     )  # fmt: skip
+
+
+def _identity(
+    card: ModelCard, config: TrainingConfig, training: Sequence[Case], validation: Sequence[Case]
+) -> str:
+    """Describe all that decides a training's outcome, its cases by name and content."""
+    cases = [
+        [
+            case.name,
+            hashlib.sha256(
+                b"".join(np.ascontiguousarray(array) for array in (case.channels, case.target, case.mask))
+            ).hexdigest(),
+        ]
+        for case in (*training, *validation)
+    ]
+    parts = [json.loads(card.to_json()), dataclasses.asdict(config), len(training), cases]
+    return json.dumps(parts, sort_keys=True)
 
 
 def _check_split(training: Sequence[Case], validation: Sequence[Case]) -> None:

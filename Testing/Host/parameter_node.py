@@ -38,6 +38,9 @@ class _Kind:
     def __init__(self, annotation: Any, default: Any) -> None:
         self.notes = getattr(annotation, "__metadata__", ())
         plain = typing.get_args(annotation)[0] if self.notes else annotation
+        members = typing.get_args(plain)
+        if members and type(None) not in members and all(t.__name__.startswith("vtkMRML") for t in members):
+            raise HostGap(f"{annotation}: Slicer's wrapper needs None among the alternatives of a node")
         self.types = [t for t in (typing.get_args(plain) or (plain,)) if t is not type(None)]
         self.is_node = all(isinstance(t, type) and t.__name__.startswith("vtkMRML") for t in self.types)
         self.type = self.types[0]

@@ -150,3 +150,11 @@ def test_real_siemens_study(tmp_path, capsys):
 
     assert correlation(aligned) > 0.4
     assert correlation(aligned) > correlation(None) + 0.15
+
+
+def test_demo_replaces_nothing_but_an_earlier_run(tmp_path):
+    (tmp_path / "report.html").write_text("mine")
+    (tmp_path / "thesis.docx").write_text("mine")
+    assert main(["demo", "--out", str(tmp_path)]) == 2
+    assert main(["demo", "--out", str(tmp_path / "thesis.docx")]) == 2
+    assert {path.name for path in tmp_path.iterdir()} == {"report.html", "thesis.docx"}

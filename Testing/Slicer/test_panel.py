@@ -70,10 +70,13 @@ class PanelTest(unittest.TestCase):
         self.launched = []
         self.original, self.logic.launch = self.logic.launch, self.launch
         self.behaviour = "quick"
+        module = sys.modules["SynthCBV"]
+        self.ensure, module.ensure_packages = module.ensure_packages, lambda requirements: None
 
     def tearDown(self):
         self.logic.cancel()
         self.logic.launch = self.original
+        sys.modules["SynthCBV"].ensure_packages = self.ensure
         self.panel.exit()
 
     def launch(self, arguments):

@@ -146,3 +146,44 @@ def test_one_kind_of_region_only(capsys, files):
 def test_output_folder_that_is_a_file(capsys, files):
     (files.parent / "out").write_text("here")
     refuse(capsys, files, "--model", "asl", "--t1w", files / "t1w.nii.gz", match=["out"])
+
+
+def test_options_of_single_images_beside_a_study_folder(capsys, files):
+    (files / "sub-01" / "anat").mkdir(parents=True)
+    sitk.WriteImage(image(head()), str(files / "sub-01" / "anat" / "sub-01_T1w.nii.gz"))
+    arguments = ("--model", "asl", "--study", files / "sub-01", "--post-label-delay", "1.8")
+    refuse(capsys, files, *arguments, match=["--post-label-delay", "single images"])
+
+
+def test_regions_on_another_grid_are_told_before_the_work(capsys, files):
+    labels = np.zeros((8, 12, 12))
+    labels[4, 2:4, 2:4], labels[4, 8:10, 8:10] = 1, 4
+    sitk.WriteImage(sitk.Cast(image(labels), sitk.sitkUInt8), str(files / "labels.nii.gz"))
+    arguments = ("--model", "asl", "--t1w", files / "t1w.nii.gz", "--regions", files / "labels.nii.gz")
+    refuse(capsys, files, *arguments, match=["another grid", "T1w"])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--digital", "0", "--out", "w.safetensors"),
+        ("--digital", "4", "--out", "w.pt"),
+        ("--digital", "4", "--out", "w.safetensors", "--steps", "0"),
+        ("--digital", "4", "--out", "w.safetensors", "--validation", "1"),
+        ("--cohort", "no-such-folder", "--out", "w.safetensors"),
+    ],
+)
+def test_training_refuses_bad_arguments_before_the_work(capsys, tmp_path, monkeypatch, arguments):
+    monkeypatch.chdir(tmp_path)
+    assert main(["train", "--workflow", "ivim", *arguments]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+    assert not list(tmp_path.iterdir())
+
+
+def test_fit_of_a_series_with_an_empty_volume_is_refused(capsys, tmp_path):
+    volumes = [image(head(np.exp(-b * 8e-4))) for b in B_VALUES[:-1]] + [image(np.zeros(SHAPE))]
+    sitk.WriteImage(sitk.JoinSeries(volumes), str(tmp_path / "dwi.nii.gz"))
+    (tmp_path / "dwi.bval").write_text(" ".join(map(str, B_VALUES)))
+    assert main(["fit-ivim", str(tmp_path / "dwi.nii.gz"), "--out", str(tmp_path / "out")]) == 2
+    assert "only zeros or NaN at b = 1000" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()

@@ -199,3 +199,14 @@ def test_a_finding_reads_as_a_sentence_with_its_image():
     finding = Finding("warning", Modality.ADC, "odd values", "Look at it.")
     assert str(finding) == "warning: ADC: odd values. Look at it."
     assert str(Finding("info", None, "few images.", "Add some.")) == "info: few images. Add some."
+
+
+def test_faults_of_images_that_the_model_does_not_use_are_warnings(t1w):
+    spoiled = sitk.GetArrayFromImage(t1w)
+    spoiled[0, 0, 0] = np.nan
+    image = like(spoiled, t1w)
+    findings = check(Study("01", {M.T1W: t1w, M.CBF: t1w * 0.5, M.RCBV: image}), ASL)
+    assert not [finding for finding in findings if finding.severity == "error"]
+    assert [
+        finding for finding in findings if finding.modality is Modality.RCBV and finding.severity == "warning"
+    ]

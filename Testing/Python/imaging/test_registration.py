@@ -219,3 +219,9 @@ def test_command_writes_both_files_or_none(head, tmp_path, capsys):
     assert "missing.nii.gz: no such file" in capsys.readouterr().err
     assert not other.parent.exists()
     assert main([*arguments, "--out", str(tmp_path / "aligned.jpg")]) == 2
+
+
+def test_masks_and_images_of_odd_shapes_are_refused_or_served(head, fixed):
+    series = sitk.JoinSeries([sitk.Cast(fixed > 0, sitk.sitkUInt8)] * 2)
+    with pytest.raises(InputError, match="a series of volumes"):
+        register(head.image("T2w", (5, 5, 5), (36, 42, 32), seed=3), fixed, mask=series)

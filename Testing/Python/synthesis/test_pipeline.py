@@ -1,5 +1,6 @@
 """Synthesis from study to map: geometry, determinism, provenance, fall-backs."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -159,3 +160,46 @@ def test_companions_lie_on_the_reference(results, study, models):
     assert f.min() >= 0
     assert f.max() <= 1
     assert np.median(f[compared > 0]) < 0.05, "a mono-exponential head has next to no perfusion fraction"
+
+
+def test_two_b_values_cost_the_f_map_and_nothing_else(results, study, models):
+    series = study.images[Modality.DWI]
+    volumes = series.volumes()
+    clinical = DiffusionSeries(sitk.JoinSeries([volumes[0], volumes[-1]]), (0, 1000))
+    found = companions(
+        Study("01", {**study.images, Modality.DWI: clinical}), results["asl"], models["asl"].card
+    )
+    assert found.f is None
+    assert any("no IVIM f map" in finding.what for finding in found.findings)
+
+
+def test_nan_outside_the_brain_of_a_real_map_is_no_hindrance(results, study, models):
+    array = sitk.GetArrayFromImage(study.scalar(Modality.CBF))
+    array[0, 0, 0] = np.nan
+    image = sitk.GetImageFromArray(array)
+    image.CopyInformation(study.scalar(Modality.CBF))
+    with_real = Study("01", {**study.images, Modality.RCBV: image})
+    synthesize(with_real, models["asl"], device="cpu")
+    found = companions(with_real, results["asl"], models["asl"].card)
+    assert np.isfinite(sitk.GetArrayFromImage(found.real)).all()
+    assert any("not finite" in finding.what for finding in found.findings)
+
+
+def test_network_that_finds_no_brain_is_told_and_the_images_mask_used(study, models, monkeypatch):
+    from SynthCBVLib.synthesis import pipeline
+
+    run = pipeline.infer
+
+    def blind(*arguments, **options):
+        return dataclasses.replace(run(*arguments, **options), mask=np.zeros((10, 32, 32), dtype=bool))
+
+    monkeypatch.setattr(pipeline, "infer", blind)
+    result = synthesize(study, models["asl"], device="cpu")
+    assert sitk.GetArrayFromImage(result.mask).any()
+    assert any("found no brain" in finding.what for finding in result.findings)
+
+
+@pytest.mark.parametrize("device", ["cpu:abc", "cuda:99", ""])
+def test_device_names_that_torch_refuses_are_bad_input(device):
+    with pytest.raises(InputError, match="device"):
+        inference.choose_device(device)

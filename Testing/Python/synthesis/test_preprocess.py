@@ -138,3 +138,36 @@ def test_images_that_show_no_head_are_refused(study, models):
     empty = sitk.Cast(noise * 0, sitk.sitkUInt8)
     with pytest.raises(InputError, match="no brain found"):
         prepare(Study("01", {Modality.T1W: noise}), card, STILL, brain=empty)
+
+
+def test_slices_of_a_real_map_are_axial_however_it_is_stored(study, models):
+    rcbv, card = study.scalar(Modality.CBF), models["ivim"].card
+    mask = sitk.Cast(rcbv > 50, sitk.sitkUInt8)
+    axial = normalised_rcbv(rcbv, mask, card)
+    sagittal = normalised_rcbv(sitk.DICOMOrient(rcbv, "PIR"), sitk.DICOMOrient(mask, "PIR"), card)
+    assert sagittal.GetSize() != axial.GetSize()
+    back = sitk.GetArrayFromImage(sitk.DICOMOrient(sagittal, "LPS"))
+    np.testing.assert_allclose(back, sitk.GetArrayFromImage(axial), rtol=1e-6)
+
+
+def test_neighbouring_b_values_are_pooled(study, models):
+    """Scanners note 995, 1000 and 1005 for one nominal value."""
+    series = study.images[Modality.DWI]
+    volumes = series.volumes()
+    spread = [*volumes[:-1], volumes[-1] * 0.9, volumes[-1] * 1.0, volumes[-1] * 1.1]
+    noted = DiffusionSeries(sitk.JoinSeries(spread), [*series.b_values[:-1], 995, 1000, 1005])
+    card = models["ivim"].card
+    pooled = prepare(Study("01", {**study.images, Modality.DWI: noted}), card, STILL)
+    np.testing.assert_allclose(pooled.channels, prepare(study, card, STILL).channels, rtol=1e-5, atol=1e-6)
+
+
+def test_raw_labelling_as_reference_is_looked_at_as_what_it_shows(study, models, monkeypatch):
+    from SynthCBVLib.synthesis import preprocess
+
+    seen = []
+    find = preprocess.brain_mask
+    monkeypatch.setattr(
+        preprocess, "brain_mask", lambda image, contrast: seen.append(contrast) or find(image, contrast)
+    )
+    prepare(Study("01", {Modality.CBF: make_asl(study, 1.8)}), models["asl"].card)
+    assert seen == [Modality.DWI]

@@ -106,8 +106,10 @@ def test_interrupted_training_gives_the_same_weights(tmp_path, cases, monkeypatc
 
 def test_a_run_of_another_configuration_is_not_resumed(tmp_path, cases):
     train(cases[:3], cases[3:], CARD, dataclasses.replace(CONFIG, steps=2), tmp_path)
-    with pytest.raises(InputError, match="another card or configuration"):
+    with pytest.raises(InputError, match="another card, configuration or split"):
         train(cases[:3], cases[3:], CARD, CONFIG, tmp_path)
+    with pytest.raises(InputError, match="another card, configuration or split"):
+        train(cases[1:], cases[:1], CARD, dataclasses.replace(CONFIG, steps=2), tmp_path)
 
 
 def test_it_learns_and_says_how_it_was_trained(tmp_path, cases):
