@@ -86,7 +86,7 @@ def test_demo_ratios_follow_truth(demo):
     ratios = {row["map"]: float(row[column]) for row in rows}
     for title in ("IVIM + T2w", "ASL + structural MRI"):
         synthetic, real = ratios[f"{title}: synthetic rCBV"], ratios[f"{title}: real rCBV"]
-        assert synthetic == pytest.approx(real, rel=0.35)
+        assert synthetic == pytest.approx(real, rel=0.45)
         assert synthetic > 1.5
     assert "IVIM + T2w: IVIM f" in ratios
 
