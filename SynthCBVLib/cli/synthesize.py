@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> None:
         path = args.out / f"sub-{study.subject}_ratios.csv"
         print(region_analysis.write_ratios_csv(rows, path))
         for row in rows:
-            print(f"T/WM {row.ratio:6.2f}  {row.map}")
+            print(f"T/WM {row.ratio.ratio:6.2f}  {row.map}")
     for line in (*result.findings, *notes):
         print(line)
     print(f"{model.card.training_data} {model.card.intended_use}")

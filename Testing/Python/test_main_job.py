@@ -107,6 +107,21 @@ def test_files_and_scene_give_the_same_map(demo):
     assert all(float(difference) < 1e-3 for difference in differences)
 
 
+def test_command_line_gives_the_demos_ratios(demo, tmp_path, capsys):
+    """Study folder and regions in; the same ratios as in the demo out, as a table and as a file."""
+    subject = demo.folder / "bids" / "sub-00001"
+    regions = next(demo.folder.glob("bids/derivatives/synthcbv/sub-00001/*_desc-regions_dseg.nii.gz"))
+    arguments = ["--model", "ivim", "--study", str(subject), "--regions", str(regions)]
+    assert main(["synthesize", "--out", str(tmp_path), *arguments]) == 0
+    printed = capsys.readouterr().out
+    with (tmp_path / "sub-00001_ratios.csv").open(encoding="utf-8") as file:
+        names = [row["map"] for row in csv.DictReader(file)]
+    assert names == ["synthetic rCBV", "real rCBV", "IVIM f"]
+    for name in names:
+        told = re.search(rf"T/WM +(\d+\.\d+) +{name}", demo.text).group(1)
+        assert re.search(rf"T/WM +{told} +{name}", printed)
+
+
 def test_demo_does_not_overwrite_other_things(tmp_path, capsys):
     (tmp_path / "precious.txt").write_text("mine")
     assert main(["demo", "--out", str(tmp_path)]) == 2
