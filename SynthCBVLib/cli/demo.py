@@ -175,7 +175,7 @@ def _write_report(cases: Sequence[DemoCase], folder: Path) -> None:
     write_report(folder / "report.html", reports)
 
 
-def _in_scene(cases: Sequence[DemoCase], path: Path, progress: Progress) -> list[float | None]:
+def _in_scene(cases: Sequence[DemoCase], path: Path, progress: Progress) -> list[float]:
     """Do the same from MRML nodes; give the largest difference to the maps made from files."""
     if importlib.util.find_spec("slicer") is None:
         raise InputError(
@@ -186,7 +186,7 @@ def _in_scene(cases: Sequence[DemoCase], path: Path, progress: Progress) -> list
     from SynthCBVLib.synthesis import synthesize
 
     scene.new_scene()
-    differences: list[float | None] = []
+    differences: list[float] = []
     for index, case in enumerate(cases):
         share = part(progress, index / len(cases), (index + 1) / len(cases))
         nodes = scene.add_study(case.study, case.title)
@@ -217,7 +217,7 @@ def _in_scene(cases: Sequence[DemoCase], path: Path, progress: Progress) -> list
     return differences
 
 
-def _tell(case: DemoCase, difference: float | None) -> None:
+def _tell(case: DemoCase, difference: float) -> None:
     print(f"\n{case.title}: digital patient sub-{case.study.subject}, not used in training")
     found = case.similarity
     print(f"  synthetic against real rCBV, brain box: SSIM {found.ssim:.3f}   PSNR {found.psnr:.1f} dB")

@@ -43,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Prepare the cases, train, and write the weights."""
+    from SynthCBVLib.imaging.files import written_whole
     from SynthCBVLib.training.cases import load_case
     from SynthCBVLib.training.presets import preset
 
@@ -64,10 +65,8 @@ def run(args: argparse.Namespace) -> None:
     outcome = train(
         [cases[i] for i in training], [cases[i] for i in validation], card, config, folder, progress
     )
-    args.out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = args.out.with_name("." + args.out.name)
-    temporary.write_bytes(outcome.weights.read_bytes())
-    temporary.replace(args.out)
+    with written_whole(args.out) as (temporary,):
+        temporary.write_bytes(outcome.weights.read_bytes())
     print(f"{args.out}: validation SSIM {outcome.ssim:.4f} at step {outcome.step}")
 
 

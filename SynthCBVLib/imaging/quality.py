@@ -102,7 +102,7 @@ def check(study: Study, card: Card) -> list[Finding]:
     """
     findings = list(_presence(study, card))
     sound: list[Modality] = []
-    used = {spec.modality for spec in card.inputs}
+    used = _used(card)
     for modality in study.images:
         found = list(_values(study, modality))
         if not any(finding.severity == "error" for finding in found):
@@ -146,6 +146,11 @@ def raise_on_error(findings: Iterable[Finding], study: Study) -> None:
             raise InputError(where, finding.what, "images that the model can use", finding.remedy)
 
 
+def _used(card: Card) -> frozenset[Modality]:
+    """Give the modalities that a model looks at."""
+    return frozenset(spec.modality for spec in card.inputs)
+
+
 def _presence(study: Study, card: Card) -> Iterable[Finding]:
     for spec in card.inputs:
         if spec.required and spec.modality not in study.images:
@@ -164,7 +169,7 @@ def _presence(study: Study, card: Card) -> Iterable[Finding]:
             "error", None, f"no image to bring the others to; there is {_listed(study.images)}",
             f"Add one of {_listed(card.reference)}.",
         )  # fmt: skip
-    known = {spec.modality for spec in card.inputs} | {Modality.RCBV}
+    known = _used(card) | {Modality.RCBV}
     for modality in study.images:
         if modality not in known:
             yield Finding("info", modality, "not used by this model", "Nothing needs to be done.")
@@ -274,7 +279,7 @@ def _places(study: Study, card: Card, sound: Sequence[Modality]) -> Iterable[Fin
         return
     fixed = study.scalar(reference)
     others = [m for m in sound if m is not reference]
-    used = {spec.modality for spec in card.inputs}
+    used = _used(card)
     if not others:
         return
     contrast = shown_contrast(study.images[reference], reference)

@@ -118,17 +118,23 @@ class DiffusionSeries:
         """
         rounded = np.round(np.asarray(self.b_values), 1)
         unique = np.unique(rounded)
-        volumes = self.volumes()
-        means, counts = [], []
-        for b in unique:
-            members = [volumes[i] for i in np.flatnonzero(rounded == b)]
-            total = sitk.Cast(members[0], sitk.sitkFloat32)
-            for member in members[1:]:
-                total = total + sitk.Cast(member, sitk.sitkFloat32)
-            means.append(total / float(len(members)))
-            counts.append(len(members))
+        members = [np.flatnonzero(rounded == b) for b in unique]
+        means = [self._mean(indices) for indices in members]
         layout = join_vector if self.image.GetDimension() == 3 else join_series
-        return AveragedSeries(tuple(float(b) for b in unique), layout(means), tuple(counts))
+        return AveragedSeries(
+            tuple(float(b) for b in unique), layout(means), tuple(len(indices) for indices in members)
+        )
+
+    def lowest_b(self) -> sitk.Image:
+        """Give the mean of the images of the lowest b-value alone, as `averaged` has it first."""
+        rounded = np.round(np.asarray(self.b_values), 1)
+        return self._mean(np.flatnonzero(rounded == rounded.min()))
+
+    def _mean(self, indices: np.ndarray) -> sitk.Image:
+        total = sitk.Cast(volume_of(self.image, int(indices[0])), sitk.sitkFloat32)
+        for index in indices[1:]:
+            total = total + sitk.Cast(volume_of(self.image, int(index)), sitk.sitkFloat32)
+        return total / float(len(indices))
 
 
 @dataclass(frozen=True)
@@ -229,7 +235,7 @@ class Study:
         """
         image = self.images[modality]
         if isinstance(image, DiffusionSeries):
-            return split_volumes(image.averaged().image)[0]
+            return image.lowest_b()
         return image.control if isinstance(image, AslSeries) else image
 
 
@@ -252,12 +258,16 @@ def n_volumes(image: sitk.Image) -> int:
 
 def split_volumes(image: sitk.Image) -> list[sitk.Image]:
     """Split a 4D or vector image into 3D scalar images; a 3D scalar image gives itself."""
+    return [volume_of(image, i) for i in range(n_volumes(image))]
+
+
+def volume_of(image: sitk.Image, index: int) -> sitk.Image:
+    """Give one volume of a 4D or vector image as a 3D scalar image; a 3D scalar image gives itself."""
     if image.GetDimension() == 4:
-        size = [*image.GetSize()[:3], 0]
-        return [sitk.Extract(image, size, [0, 0, 0, i]) for i in range(image.GetSize()[3])]
+        return sitk.Extract(image, [*image.GetSize()[:3], 0], [0, 0, 0, index])
     if image.GetNumberOfComponentsPerPixel() > 1:
-        return [sitk.VectorIndexSelectionCast(image, i) for i in range(image.GetNumberOfComponentsPerPixel())]
-    return [image]
+        return sitk.VectorIndexSelectionCast(image, index)
+    return image
 
 
 def join_series(volumes: Sequence[sitk.Image]) -> sitk.Image:

@@ -11,7 +11,7 @@ from SynthCBVLib.errors import InputError
 from SynthCBVLib.imaging.quality import Finding
 from SynthCBVLib.imaging.registration import register
 from SynthCBVLib.imaging.resampling import resample
-from SynthCBVLib.imaging.study import DiffusionSeries, Modality, Study, like
+from SynthCBVLib.imaging.study import DiffusionSeries, Modality, Study, like, volume_of
 from SynthCBVLib.physiology import maps
 from SynthCBVLib.progress import Progress, part
 from SynthCBVLib.synthesis.card import ModelCard
@@ -110,5 +110,5 @@ def _perfusion_fraction(
     progress: Progress,
 ) -> sitk.Image:
     """Fit f on the DWI's own grid, in the brain alone, and bring it to the reference."""
-    brain = resample(mask, series.volumes()[0], transform.GetInverse(), interpolation="nearest")
+    brain = resample(mask, volume_of(series.image, 0), transform.GetInverse(), interpolation="nearest")
     return sitk.Mask(resample(maps.ivim_maps(series, brain, progress=progress).f, reference, transform), mask)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from SynthCBVLib.errors import InputError
+from SynthCBVLib.imaging.files import written_whole
 from SynthCBVLib.networks import build
 from SynthCBVLib.synthesis.card import ModelCard, is_finite_tree
 
@@ -108,15 +108,9 @@ def save_model(path: Path, network: nn.Module, card: ModelCard, half: bool = Tru
         key: (value.to(torch.float16) if half and value.dim() > 1 else value).contiguous()
         for key, value in network.state_dict().items()
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".safetensors")
-    os.close(handle)
-    try:
+    with written_whole(path) as (temporary,):
         save_file(state, temporary, metadata={"card": card.to_json()})
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.chmod(0o644)  # safetensors leaves a file that its owner alone can read
     return path
 
 

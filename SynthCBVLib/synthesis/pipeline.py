@@ -87,7 +87,6 @@ def synthesize(
     findings = check(study, model.card)
     raise_on_error(findings, study)
     prepared = prepare(study, model.card, progress=part(progress, 0.05, 0.6))
-    part(progress, 0.6, 0.95)(0.0, "Computing the rCBV map")
     result = infer(model.network, prepared.channels, prepared.present, device, part(progress, 0.6, 0.95))
     part(progress, 0.95, 1.0)(0.0, "Bringing the map to the reference grid")
     mask, noticed = _brain(prepared, result.mask)

@@ -269,9 +269,10 @@ def _diffusion_channels(series: DiffusionSeries, spec: InputSpec) -> list[sitk.I
                 f"b-values {_numbers(spec.b_values)} s/mm² (within 5 %), {b:g} is missing",
                 "Use a model trained for these b-values.",
             )
-        total = sum(volumes[i] * float(counts[i]) for i in members[1:])
-        first = volumes[members[0]] * float(counts[members[0]])
-        chosen.append((first + total if members.size > 1 else first) / float(counts[members].sum()))
+        pooled = volumes[members[0]] * float(counts[members[0]])
+        for i in members[1:]:
+            pooled = pooled + volumes[i] * float(counts[i])
+        chosen.append(pooled / float(counts[members].sum()))
     return chosen
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from SynthCBVLib.errors import InputError
+from SynthCBVLib.imaging.files import written_whole
 
 
 @dataclass(frozen=True)
@@ -62,13 +61,9 @@ def save_checkpoint(
     for index, entries in optimiser.state_dict()["state"].items():
         for key, value in entries.items():
             tensors[f"optimiser.{index}.{key}"] = value.contiguous()
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    os.close(handle)
-    try:
-        save_file(tensors, temporary, {"state": json.dumps(dataclasses.asdict(state)), "identity": identity})
-        Path(temporary).replace(path)
-    finally:
-        Path(temporary).unlink(missing_ok=True)
+    metadata = {"state": json.dumps(dataclasses.asdict(state)), "identity": identity}
+    with written_whole(path) as (temporary,):
+        save_file(tensors, temporary, metadata)
 
 
 def load_checkpoint(
