@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,6 +16,9 @@ from SynthCBVLib.imaging.study import is_series, n_volumes, same_grid
 
 #: A map or mask: an image, or an array (z, y, x) of its voxels.
 Volume = sitk.Image | npt.NDArray
+
+_DANGEROUS = re.compile(r" *[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+_NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 
 
 def is_volume(value: object) -> bool:
@@ -105,14 +109,33 @@ def describe_grid(image: sitk.Image) -> str:
 
 
 def csv_text(rows: Sequence[Sequence[object]]) -> str:
-    """Give rows as CSV (RFC 4180) whose strings no spreadsheet takes for a formula.
+    """Give rows as CSV (RFC 4180) whose strings no spreadsheet takes for a formula (see `harmless`).
 
-    A string that starts with ``=``, ``+``, ``-``, ``@``, tab or carriage return gets an apostrophe in
-    front; numbers stay as they are, floats in full precision.
+    Numbers stay as they are, floats in full precision; None is empty.
     """
-    stream = io.StringIO()
-    csv.writer(stream).writerows([[_cell(value) for value in row] for row in rows])
+    stream = io.StringIO(newline="")
+    # With CR LF as the end of a row, both characters are quoted where a text holds them.
+    csv.writer(stream, lineterminator="\r\n").writerows([[_cell(value) for value in row] for row in rows])
     return stream.getvalue()
+
+
+def harmless(text: str) -> str:
+    """Give a text that no spreadsheet takes for a formula, with an apostrophe in front where it might.
+
+    Texts that start with ``= + - @``, their full-width forms, tab or line break get the apostrophe, plain
+    numbers do not. `restored` takes it away: no two texts become the same.
+    """
+    return "'" + text if _formula(text) else text
+
+
+def restored(text: str) -> str:
+    """Give back the text that `harmless` was given."""
+    return text[1:] if text.startswith("'") and _formula(text[1:]) else text
+
+
+def _formula(text: str) -> bool:
+    bare = text.lstrip("'")
+    return bool(_DANGEROUS.match(bare)) and not _NUMBER.fullmatch(bare)
 
 
 def _cell(value: object) -> object:
@@ -120,9 +143,7 @@ def _cell(value: object) -> object:
         return ""
     if isinstance(value, float):  # numpy's own floats are floats too, but print differently
         return repr(float(value))
-    if isinstance(value, str) and value.lstrip(" ").startswith(("=", "+", "-", "@", "\t", "\r", "\n")):
-        return "'" + value
-    return value
+    return harmless(value) if isinstance(value, str) else value
 
 
 def _shape(volume: Volume) -> tuple[int, ...]:

@@ -37,6 +37,22 @@ class SliceValues(NamedTuple):
     values: np.ndarray
 
 
+class SliceSimilarity(NamedTuple):
+    """SSIM and PSNR of one slice.
+
+    Attributes
+    ----------
+    slice : int
+        Index in the volume given (in axial order if that is an image).
+    ssim, psnr : float
+        2D SSIM, and PSNR over the slice's part of the box, dB; both with the volume's data range.
+    """
+
+    slice: int
+    ssim: float
+    psnr: float
+
+
 @dataclass(frozen=True)
 class Similarity:
     """SSIM and PSNR of a pair of maps with all that is needed to repeat them.
@@ -59,6 +75,8 @@ class Similarity:
         The brain's bounding box, (z, y, x), in axial order if the maps came as images.
     window, sigma : int, float
         Width and sigma of the Gaussian window, voxels.
+    per_slice : tuple of SliceSimilarity
+        Each slice with brain, whatever the mode; empty where the box is narrower than the window.
     """
 
     ssim: float
@@ -70,6 +88,7 @@ class Similarity:
     box: tuple[slice, slice, slice]
     window: int = WINDOW
     sigma: float = SIGMA
+    per_slice: tuple[SliceSimilarity, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -125,6 +144,16 @@ def ssim_slices(
     return _slice_values(_prepare(real, synthetic, mask, data_range))
 
 
+def psnr_slices(
+    real: Volume, synthetic: Volume, mask: Volume, *, data_range: float | None = None
+) -> SliceValues:
+    """Give the PSNR of each slice with brain over the box, dB; parameters and errors as `psnr`.
+
+    The data range is one for all slices; infinity for equal slices.
+    """
+    return _slice_psnr(_prepare(real, synthetic, mask, data_range))
+
+
 def psnr(real: Volume, synthetic: Volume, mask: Volume, *, data_range: float | None = None) -> float:
     """Give the peak signal-to-noise ratio over the bounding box of a mask, dB.
 
@@ -146,14 +175,23 @@ def compare(
     pair = _prepare(real, synthetic, mask, data_range)
     n_slices = int(pair.inside.any(axis=(1, 2)).sum())
     spread = float("nan")
-    if _checked(mode) == "slices":
-        values = _slice_values(pair).values
+    slices: SliceValues | None = None
+    if _checked(mode) == "slices" or min(pair.real.shape[1:]) >= WINDOW:
+        slices = _slice_values(pair)
+    per_slice = ()
+    if slices is not None:
+        each = zip(*slices, _slice_psnr(pair).values, strict=True)
+        per_slice = tuple(SliceSimilarity(int(k), float(one), float(noise)) for k, one, noise in each)
+    if mode == "slices":
+        values = slices.values
         value = float(values.mean())
         if values.size > 1:
             spread = float(values.std(ddof=1))
     else:
         value = _volume_ssim(pair)
-    return Similarity(value, spread, _psnr(pair), pair.data_range, mode, n_slices, pair.box)
+    return Similarity(
+        value, spread, _psnr(pair), pair.data_range, mode, n_slices, pair.box, per_slice=per_slice
+    )
 
 
 def bounding_box(mask: Volume, name: str = "mask") -> tuple[slice, slice, slice]:
@@ -250,5 +288,15 @@ def _volume_ssim(pair: _Pair) -> float:
 
 
 def _psnr(pair: _Pair) -> float:
-    error = float(np.mean((pair.real - pair.synthetic) ** 2))
-    return float("inf") if error == 0 else 10.0 * float(np.log10(pair.data_range**2 / error))
+    return _decibels(pair.real - pair.synthetic, pair.data_range)
+
+
+def _slice_psnr(pair: _Pair) -> SliceValues:
+    with_brain = np.flatnonzero(pair.inside.any(axis=(1, 2)))
+    values = [_decibels(pair.real[k] - pair.synthetic[k], pair.data_range) for k in with_brain]
+    return SliceValues(with_brain + pair.box[0].start, np.asarray(values))
+
+
+def _decibels(difference: np.ndarray, data_range: float) -> float:
+    error = float(np.mean(difference**2))
+    return float("inf") if error == 0 else 10.0 * float(np.log10(data_range**2 / error))

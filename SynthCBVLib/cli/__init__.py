@@ -26,6 +26,7 @@ VERBS: dict[str, str] = {
     "quantify-dsc": "quantify_dsc",
     "register": "register",
     "ratios": "ratios",
+    "agreement": "agreement",
     "train": "train",
     "models": "models",
     "doctor": "doctor",

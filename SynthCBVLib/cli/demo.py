@@ -143,8 +143,8 @@ def _write_ratios(cases: Sequence[DemoCase], path: Path) -> None:
 
 
 def _write_report(cases: Sequence[DemoCase], folder: Path) -> None:
-    from SynthCBVLib.analysis.figures import overview, save_png
     from SynthCBVLib.analysis.report import CaseReport, write_report
+    from SynthCBVLib.analysis.report.figures import overview, save_png
 
     first = cases[0]
     figure = overview(

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 import SimpleITK as sitk
 
 from SynthCBVLib.errors import InputError
-from SynthCBVLib.imaging.study import Modality, Study, same_grid
+from SynthCBVLib.imaging.study import Modality, same_grid
 from SynthCBVLib.progress import TerminalProgress
 
 if TYPE_CHECKING:
     from SynthCBVLib.analysis.regions import RatioRow
+    from SynthCBVLib.imaging.opened import OpenedStudy
 
 HELP = "synthesise the rCBV map of a study"
 
@@ -37,8 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
     parser.add_argument("--model", required=True, help="ivim, asl, or a .safetensors file")
     parser.add_argument("--out", type=Path, required=True, help="folder for the maps")
-    parser.add_argument("--study", type=Path, help="BIDS folder of one subject (instead of single images)")
-    parser.add_argument("--subject", help="label of the subject (default: that of the folder, or 01)")
+    parser.add_argument(
+        "--study", type=Path, metavar="PATH",
+        help="instead of single images: BIDS folder of one subject, DICOM folder, folder of images named by "
+        "modality (dwi, t2, ...), or manifest (.csv, .tsv)",
+    )  # fmt: skip
+    parser.add_argument("--subject", help="label of the subject (default: that of the study, or 01)")
     images = parser.add_argument_group("single images (NIfTI, NRRD)")
     for name in _IMAGES:
         images.add_argument(f"--{name}", type=Path, metavar="FILE")
@@ -52,6 +57,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--regions", type=Path, metavar="LABELS",
         help="label image on the reference's grid, 1-3 tumour, 4-6 white matter: writes ratios.csv",
+    )  # fmt: skip
+    parser.add_argument(
+        "--format", choices=("nifti", "nrrd", "dicom"), default="nifti",
+        help="of the maps (default nifti); dicom: Parametric Maps",
+    )  # fmt: skip
+    parser.add_argument(
+        "--identified", action="store_true",
+        help="DICOM maps carry the patient's identity from the DICOM files of the study (default: none)",
     )  # fmt: skip
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
 
@@ -68,7 +81,13 @@ def run(args: argparse.Namespace) -> None:
 
     if args.out.exists() and not args.out.is_dir():
         raise InputError(args.out, "a file", "a folder, or a new name for one")
-    study = _study(args)
+    opened = _open(args)
+    study = opened.study
+    if args.identified and not (args.format == "dicom" and opened.sources):
+        raise InputError("--identified", "given without DICOM files or --format dicom", "both, or neither")
+    print(f"Subject {study.subject}, {opened.kind}:")
+    for line in opened.found:
+        print(f"  {line}")
     # Regions are read before the long work, so that a wrong file is told at once.
     named = read_regions(args.regions) if args.regions else {}
     tumour, white_matter = region_analysis.split_regions(named) if named else ({}, {})
@@ -88,7 +107,10 @@ def run(args: argparse.Namespace) -> None:
             maps["IVIM f"] = beside.f
         rows, notes = _rows(maps, tumour, white_matter)
         notes += [str(finding) for finding in beside.findings]
-    for path in write_synthesis(result, args.out, study.subject).values():
+    written = write_synthesis(
+        result, args.out, study.subject, args.format, opened.sources, args.identified
+    )  # fmt: skip
+    for path in written.values():
         print(path)
     if rows:
         path = args.out / f"sub-{study.subject}_ratios.csv"
@@ -127,8 +149,8 @@ def _rows(
     return rows, notes
 
 
-def _study(args: argparse.Namespace) -> Study:
-    from SynthCBVLib.imaging.files import read_study, study_from_files
+def _open(args: argparse.Namespace) -> OpenedStudy:
+    from SynthCBVLib.imaging.files import open_files, open_study
 
     paths = {key: getattr(args, name) for name, key in _IMAGES.items() if getattr(args, name) is not None}
     if args.study is not None:
@@ -141,9 +163,9 @@ def _study(args: argparse.Namespace) -> Study:
                     args.study, f"given beside {option}", f"{option} with single images only",
                     "In a study folder, b-values and timing stand in the files beside the images.",
                 )  # fmt: skip
-        return read_study(args.study, args.subject)
+        return open_study(args.study, args.subject)
     if not paths:
-        raise InputError("command line", "no study and no images", "--study FOLDER or single images")
-    return study_from_files(
+        raise InputError("command line", "no study and no images", "--study PATH or single images")
+    return open_files(
         paths, args.bval, args.subject or "01", args.labelling, args.label_duration, args.post_label_delay
     )

@@ -4,39 +4,66 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import multiprocessing
-from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from functools import partial
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import numpy as np
 
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.progress import TerminalProgress
 
 if TYPE_CHECKING:
     from SynthCBVLib.synthesis.card import ModelCard
-    from SynthCBVLib.training.cases import Case
+    from SynthCBVLib.training.config import TrainingConfig
+    from SynthCBVLib.training.parallel import Team
 
 HELP = "train a network on a cohort with real rCBV maps, or on digital patients"
+#: Disease of the digital patients, in turn.
+_KINDS = ("wildtype", "mutant", "wildtype")
+_MOST_WARNINGS = 40
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
+    from SynthCBVLib.training.presets import PRESETS, preset
+
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--cohort", type=Path, help="BIDS dataset; subjects need perf/*_rcbv.nii.gz")
     source.add_argument("--digital", type=int, metavar="N", help="train on N digital patients instead")
-    parser.add_argument("--workflow", choices=("ivim", "asl"), required=True)
+    described = "; ".join(f"{name}: {preset(name).about}" for name in PRESETS)
+    parser.add_argument(
+        "--preset", "--workflow", dest="preset", choices=tuple(PRESETS), required=True, help=described
+    )
     parser.add_argument("--out", type=Path, required=True, help="weights file to write (.safetensors)")
     parser.add_argument(
         "--run", type=Path, help="folder of the run: cases, checkpoint, metrics; resumed if it exists"
     )
-    parser.add_argument("--steps", type=int, help="optimiser steps (default: the preset's)")
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument("--steps", type=int, help="optimiser steps (default: the preset's length)")
+    length.add_argument("--epochs", type=int, help="times to go through the training set")
+    parser.add_argument("--batch", type=int, help="patches a step, of all processes together")
+    parser.add_argument("--learning-rate", type=float, help="at the start (default: the preset's)")
     parser.add_argument(
-        "--validation", type=float, default=0.1, help="share of the subjects kept for validation"
+        "--from", dest="start", metavar="MODEL", help="begin with these weights: a bundled model or a file"
     )
+    parser.add_argument(
+        "--perceptual", type=Path, metavar="FILE",
+        help="weights of VGG19 (or VGG16) for the perceptual loss, e.g. torchvision's vgg19-dcbb9e9d.pth",
+    )  # fmt: skip
+    parser.add_argument("--perceptual-from", type=int, metavar="STEP", help="step it counts from")
+    parser.add_argument("--ssim", type=float, metavar="WEIGHT", help="weight of 1 - SSIM in the loss")
+    parser.add_argument(
+        "--validation", type=float, default=0.1, help="share of the patients kept for validation"
+    )
+    parser.add_argument(
+        "--validation-list", type=Path, metavar="FILE", help="patients to validate with, one a line"
+    )
+    parser.add_argument("--validate-every", type=int, help="steps between validations and checkpoints")
+    parser.add_argument(
+        "--skip-bad", action="store_true", help="go on without the subjects that cannot be used"
+    )
+    parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, help="16-bit convolutions")
+    parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    parser.add_argument("--training-seed", type=int, help="of weights, batches and the split")
     parser.add_argument("--seed", type=int, default=1000, help="seed of the first digital patient")
     parser.add_argument("--workers", type=int, default=2, help="processes that prepare cases")
 
@@ -44,30 +71,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Prepare the cases, train, and write the weights."""
     from SynthCBVLib.imaging.files import written_whole
+    from SynthCBVLib.synthesis.model import load_model
     from SynthCBVLib.training.cases import load_case
+    from SynthCBVLib.training.data_checks import check_cases, patients_of
+    from SynthCBVLib.training.loop import train
+    from SynthCBVLib.training.parallel import team
     from SynthCBVLib.training.presets import preset
+    from SynthCBVLib.training.split import split_patients
 
     _check(args)
-    chosen = preset(args.workflow)
-    config = chosen.config if args.steps is None else dataclasses.replace(chosen.config, steps=args.steps)
+    chosen = preset(args.preset)
+    config = _config(args, chosen.config)
     folder = args.run or Path("runs") / args.out.stem
-    card, jobs = _jobs(args, chosen.card)
-    if len(jobs) < 2:
-        raise InputError(args.cohort or "digital patients", f"{len(jobs)} subjects", "at least two")
-    cases = [load_case(path) for path in _prepare(jobs, folder / "cases", args.workers)]
-    # By patient: a case is a patient here, and the split depends on the names alone.
-    order = np.random.default_rng(config.seed).permutation(len(cases))
-    n_validation = max(1, round(args.validation * len(cases)))
-    validation, training = order[:n_validation], order[n_validation:]
-    progress = TerminalProgress(f"Training {args.workflow}")
-    from SynthCBVLib.training.loop import train
-
-    outcome = train(
-        [cases[i] for i in training], [cases[i] for i in validation], card, config, folder, progress
-    )
-    with written_whole(args.out) as (temporary,):
-        temporary.write_bytes(outcome.weights.read_bytes())
-    print(f"{args.out}: validation SSIM {outcome.ssim:.4f} at step {outcome.step}")
+    start = load_model(args.start) if args.start else None
+    with team() as together:
+        card, folders = _prepared(args, chosen.card, folder, together)
+        cases = {case.name: case for case in (load_case(place, card) for place in folders)}
+        if together.first:
+            _tell([str(warning) for warning in check_cases(list(cases.values()))])
+        wanted = None if args.validation_list is None else _names(args.validation_list)
+        patients = patients_of(list(cases.values()))
+        training, validation = split_patients(patients, args.validation, config.seed, wanted)
+        outcome = train(
+            [cases[name] for name in training],
+            [cases[name] for name in validation],
+            card,
+            config,
+            folder,
+            TerminalProgress(f"Training {args.preset}") if together.first else None,
+            perceptual=args.perceptual,
+            start=start,
+            device=args.device,
+            team=together,
+        )
+        if together.first:
+            with written_whole(args.out) as (temporary,):
+                temporary.write_bytes(outcome.weights.read_bytes())
+            print(f"{args.out}: validation SSIM {outcome.ssim:.4f} at step {outcome.step}")
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -76,73 +116,82 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError("--out", str(args.out), "the name of a file ending in .safetensors")
     if args.digital is not None and args.digital < 2:
         raise InputError("--digital", str(args.digital), "at least 2 patients")
-    if args.steps is not None and args.steps < 1:
-        raise InputError("--steps", str(args.steps), "at least 1")
+    for name in ("steps", "epochs", "batch", "validate_every"):
+        value = getattr(args, name)
+        if value is not None and value < 1:
+            raise InputError(f"--{name.replace('_', '-')}", str(value), "at least 1")
     if not 0 < args.validation < 1:
         raise InputError("--validation", f"{args.validation:g}", "a share between 0 and 1")
     if args.cohort is not None and not args.cohort.is_dir():
         raise InputError(args.cohort, "no such folder", "a BIDS dataset")
+    for name in ("perceptual", "validation_list"):
+        path = getattr(args, name)
+        if path is not None and not path.is_file():
+            raise InputError(f"--{name.replace('_', '-')}", f"no file {path}", "a file")
 
 
-Job = tuple[str, Callable[[], "Case"]]
+def _config(args: argparse.Namespace, config: TrainingConfig) -> TrainingConfig:
+    """Give the preset's configuration with what the arguments change."""
+    options = {
+        "batch": args.batch, "learning_rate": args.learning_rate, "perceptual_from": args.perceptual_from,
+        "ssim_weight": args.ssim, "validate_every": args.validate_every, "bf16": args.bf16,
+        "seed": args.training_seed,
+    }  # fmt: skip
+    changed = {name: value for name, value in options.items() if value is not None}
+    if args.steps is not None or args.epochs is not None:
+        changed |= {"steps": args.steps, "epochs": args.epochs}
+    if args.perceptual is not None and not config.perceptual_weight:
+        changed["perceptual_weight"] = 0.1  # the paper's weight
+    config = dataclasses.replace(config, **changed)
+    if config.perceptual_weight and args.perceptual is None:
+        raise InputError(
+            "--perceptual", "no file", "the weights of VGG19, which this preset's loss needs",
+            "Take torchvision's vgg19-dcbb9e9d.pth, or another preset.",
+        )  # fmt: skip
+    return config
 
 
-def _jobs(args: argparse.Namespace, card: ModelCard) -> tuple[ModelCard, list[Job]]:
-    """Give the card with its training data stated, and one named job a case."""
-    from SynthCBVLib.training.cases import digital_case
+def _prepared(
+    args: argparse.Namespace, card: ModelCard, folder: Path, together: Team
+) -> tuple[ModelCard, list[Path]]:
+    """Prepare the cases in the first process; give the card with its training data stated, and the cases."""
+    from SynthCBVLib.training.cohort import find_cases, prepare_cohort
+    from SynthCBVLib.training.preparation import prepare_digital
 
-    if args.digital is not None:
-        kinds = ("wildtype", "mutant", "wildtype")
-        described = dataclasses.replace(
-            card,
-            training_data="Trained on digital patients computed from physics; no patient data was used.",
-            training={"data": "digital patients", "first_seed": args.seed, "patients": args.digital},
-        )
-        return described, [
-            (f"digital{seed}", partial(digital_case, seed, kinds[seed % len(kinds)], card))
-            for seed in range(args.seed, args.seed + args.digital)
-        ]
-    subjects = sorted(path for path in args.cohort.glob("sub-*") if path.is_dir())
-    if not subjects:
-        raise InputError(args.cohort, "no sub-* folders", "a BIDS dataset")
-    described = dataclasses.replace(
-        card,
-        training_data=f"Trained on a local cohort of {len(subjects)} subjects.",
-        training={"data": "local cohort", "patients": len(subjects)},
-    )
-    return described, [(path.name, partial(_cohort_case, path, card)) for path in subjects]
-
-
-def _cohort_case(path: Path, card: ModelCard) -> Case:
-    from SynthCBVLib.imaging.files import read_study
-    from SynthCBVLib.imaging.quality import check, raise_on_error
-    from SynthCBVLib.training.cases import case_of_study
-
-    study = read_study(path)
-    raise_on_error(check(study, card), study)
-    return case_of_study(study, card)
-
-
-def _store(job: Job, folder: Path) -> Path:
-    import torch
-
-    from SynthCBVLib.training.cases import save_case
-
-    torch.set_num_threads(1)
-    name, make = job
-    save_case(make(), folder / name)
-    return folder / name
-
-
-def _prepare(jobs: Sequence[Job], folder: Path, workers: int) -> list[Path]:
-    """Prepare the cases that are not there yet, in parallel; give all their folders in order."""
-    paths = [folder / name for name, _ in jobs]
-    waiting = [job for job, path in zip(jobs, paths, strict=True) if not (path / "case.json").is_file()]
     progress = TerminalProgress("Preparing cases")
-    # Fresh interpreters: forking a process whose libraries already run threads can hang.
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(max_workers=max(1, workers), mp_context=context) as pool:
-        futures = [pool.submit(_store, job, folder) for job in waiting]
-        for done, future in enumerate(as_completed(futures), start=1):
-            progress(done / len(waiting), f"{future.result().name} ({done} of {len(waiting)})")
-    return paths
+    if args.digital is not None:
+        seeds = range(args.seed, args.seed + args.digital)
+        patients = [(seed, _KINDS[seed % len(_KINDS)]) for seed in seeds]
+        folders = [folder / "cases" / card.name / f"{seed:05d}-{kind}" for seed, kind in patients]
+        if together.first:
+            prepare_digital(patients, {card.name: card}, folder / "cases", args.workers, progress)
+        words = "Trained on digital patients computed from physics; no patient data was used."
+        facts = {"data": "digital patients", "first_seed": args.seed, "patients": args.digital}
+    else:
+        found = find_cases(args.cohort)
+        cases = folder / "cases" / card.name
+        if together.first:
+            ready = prepare_cohort(found, card, cases, args.workers, progress, args.skip_bad)
+            _tell([f"{name} left out: {what}" for name, what in ready.refused.items()])
+        together.wait()
+        folders = [place for case in found if (place := cases / case.name).is_dir()]
+        words = f"Trained on a local cohort of {len(folders)} scans."
+        facts = {"data": "local cohort", "scans": len(folders), "left_out": len(found) - len(folders)}
+    together.wait()
+    if len(folders) < 2:
+        raise InputError(args.cohort or "digital patients", f"{len(folders)} usable cases", "at least two")
+    return dataclasses.replace(card, training_data=words, training=facts), folders
+
+
+def _names(path: Path) -> list[str]:
+    try:
+        return [line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(path, f"unreadable ({error})", "a text file with one patient a line") from error
+
+
+def _tell(warnings: list[str]) -> None:
+    for warning in warnings[:_MOST_WARNINGS]:
+        print(f"warning: {warning}", file=sys.stderr)
+    if len(warnings) > _MOST_WARNINGS:
+        print(f"warning: and {len(warnings) - _MOST_WARNINGS} more", file=sys.stderr)

@@ -11,7 +11,7 @@ import SimpleITK as sitk
 
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.imaging.asl_files import asl_image, asl_sidecar, read_asl
-from SynthCBVLib.imaging.diffusion_files import read_diffusion
+from SynthCBVLib.imaging.diffusion_files import format_b_values, read_diffusion_with_source
 from SynthCBVLib.imaging.image_files import (
     IMAGE_SUFFIXES,
     beside,
@@ -21,6 +21,7 @@ from SynthCBVLib.imaging.image_files import (
     save_json,
     written_whole,
 )
+from SynthCBVLib.imaging.opened import OpenedStudy, line_of
 from SynthCBVLib.imaging.study import (
     AslSeries,
     DiffusionSeries,
@@ -83,20 +84,32 @@ def read_study(folder: str | os.PathLike[str], subject: str | None = None) -> St
         If there is no such subject or no image, if an image could be meant by several files (runs,
         sessions, subjects: they are listed), or if a file cannot be used.
     """
+    return open_bids(folder, subject).study
+
+
+def open_bids(folder: str | os.PathLike[str], subject: str | None = None) -> OpenedStudy:
+    """Read the BIDS folder of one subject as `read_study` does, and tell what was found."""
     folder = _subject_folder(Path(folder), subject)
     label = next(part for part in (folder.name, folder.parent.name) if part.startswith("sub-"))[4:]
     images: dict[Modality, StudyImage] = {}
+    found = []
     for modality, place in _PLACES.items():
         path = _single(folder, place)
         if path is None:
             continue
-        images[modality] = read_diffusion(path) if modality is Modality.DWI else _volume(path, modality)
+        source = ""
+        if modality is Modality.DWI:
+            images[modality], source = read_diffusion_with_source(path)
+        else:
+            images[modality] = _volume(path, modality)
+        found.append(line_of(modality, images[modality], path, source))
     series = None if Modality.CBF in images else _single(folder, _ASL)
     if series is not None:
         images[Modality.CBF] = read_asl(series, _single(folder, _M0))
+        found.append(line_of(Modality.CBF, images[Modality.CBF], series))
     if not images:
         raise InputError(folder, "no image of a known kind", _LAYOUT)
-    return Study(label, images)
+    return OpenedStudy(Study(label, images), "BIDS folder", tuple(found))
 
 
 def write_study(study: Study, folder: str | os.PathLike[str]) -> Path:
@@ -222,7 +235,7 @@ def _files(study: Study, subject: Path) -> dict[Path, sitk.Image | dict | str]:
         if isinstance(image, DiffusionSeries):
             four_d = image.image.GetDimension() == 4
             files[path] = image.image if four_d else join_series(image.volumes())
-            files[beside(path, ".bval")] = " ".join(repr(b).removesuffix(".0") for b in image.b_values) + "\n"
+            files[beside(path, ".bval")] = format_b_values(image.b_values)
         elif isinstance(image, AslSeries):
             files[path] = asl_image(image)
             files[beside(path, ".json")] = asl_sidecar(image)

@@ -15,7 +15,8 @@ import numpy as np
 import SimpleITK as sitk
 
 from SynthCBVLib.errors import InputError
-from SynthCBVLib.imaging.nifti import not_finite, orthogonalised, refuse_cut_short
+from SynthCBVLib.imaging import nrrd
+from SynthCBVLib.imaging.nifti import not_finite, orthogonalised, read_floats, refuse_cut_short
 
 #: Suffixes that images are read from and written to; ".nii.gz" first, as it is also a ".gz".
 IMAGE_SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
@@ -62,17 +63,17 @@ def read_image(path: str | os.PathLike[str]) -> sitk.Image:
         raise InputError(path, "a folder", _KINDS)
     if path.stat().st_size == 0:
         raise InputError(path, "an empty file (0 bytes)", _KINDS, "Copy or export it again.")
-    nifti = image_suffix(path) in (".nii", ".nii.gz")
-    if nifti:
-        refuse_cut_short(path)
     try:
-        image = _read(path)
-    except RuntimeError as error:
-        if not nifti or "rthonormal" not in str(error):
-            raise InputError(path, f"a file that cannot be read ({_reason(error)})", _KINDS) from None
-        image = _read_orthogonalised(path)
-    if nifti:
-        image = _with_nan(image, not_finite(path))
+        if image_suffix(path) in (".nii", ".nii.gz"):
+            image = _read_nifti(path)
+        elif image_suffix(path) in (".nrrd", ".nhdr"):
+            image = _read_nrrd(path)
+        else:
+            image = _read(path)
+    except (RuntimeError, MemoryError, OverflowError) as error:
+        raise InputError(path, f"a file that cannot be read ({_reason(error)})", _KINDS) from None
+    except OSError as error:
+        raise InputError(path, f"a file that cannot be read ({error.strerror})", _KINDS) from None
     return _three_or_four_dimensions(image, path)
 
 
@@ -233,14 +234,59 @@ def _read(path: Path) -> sitk.Image:
         return sitk.ReadImage(str(path))
 
 
-def _read_orthogonalised(path: Path) -> sitk.Image:
+def _read_nifti(path: Path) -> sitk.Image:
+    voxels = read_floats(path)
+    if voxels is not None:
+        image = _with_geometry(voxels, path)
+        if image is not None:
+            return image
+    refuse_cut_short(path)
+    try:
+        image = _read(path)
+    except RuntimeError as error:
+        if "rthonormal" not in str(error):
+            raise
+        image = _read_copy(orthogonalised(path), "orthogonal.nii")
+    return _with_nan(image, not_finite(path))
+
+
+def _with_geometry(voxels: np.ndarray, path: Path) -> sitk.Image | None:
+    """Give voxels the geometry that ITK reads from the header; None if ITK sees another image there."""
+    reader = sitk.ImageFileReader()
+    reader.SetFileName(str(path))
+    try:
+        with _quiet():
+            reader.ReadImageInformation()
+    except RuntimeError:
+        return None
+    if reader.GetSize() != voxels.shape[::-1] or reader.GetNumberOfComponents() != 1:
+        return None
+    image = sitk.GetImageFromArray(voxels, isVector=False)
+    if image.GetPixelID() != reader.GetPixelID():
+        return None
+    image.SetSpacing(reader.GetSpacing())
+    image.SetOrigin(reader.GetOrigin())
+    image.SetDirection(reader.GetDirection())
+    return image
+
+
+def _read_nrrd(path: Path) -> sitk.Image:
+    header = nrrd.read_header(path)
+    nrrd.refuse_unusable(path, header)
+    try:
+        return _read(path)
+    except RuntimeError:
+        content = nrrd.with_list_axis(path, header)
+        if content is None:
+            raise
+        return _read_copy(content, "list.nrrd")
+
+
+def _read_copy(content: bytes, name: str) -> sitk.Image:
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder) / "orthogonal.nii"
-        copy.write_bytes(orthogonalised(path))
-        try:
-            return _read(copy)
-        except RuntimeError as error:
-            raise InputError(path, f"a file that cannot be read ({_reason(error)})", _KINDS) from None
+        copy = Path(folder) / name
+        copy.write_bytes(content)
+        return _read(copy)
 
 
 def _with_nan(image: sitk.Image, positions: np.ndarray) -> sitk.Image:

@@ -120,16 +120,19 @@ def overlap(a: sitk.Image, b: sitk.Image, transform: sitk.Transform | None = Non
     a, b = split_volumes(a)[0], split_volumes(b)[0]
     n = np.minimum(b.GetSize(), 16)
     steps = [(np.arange(k) + 0.5) / k * s - 0.5 for k, s in zip(n, b.GetSize(), strict=True)]
-    inside = 0
     upper = np.array(a.GetSize()) - 0.5 + _RIM
     indices = np.stack(np.meshgrid(*steps, indexing="ij"), axis=-1).reshape(-1, 3)
-    for index in indices:
-        point = b.TransformContinuousIndexToPhysicalPoint(index.tolist())
-        if transform is not None:
-            point = transform.TransformPoint(point)
-        there = np.array(a.TransformPhysicalPointToContinuousIndex(point))
-        inside += bool(np.all(there >= -0.5 - _RIM) and np.all(there <= upper))
-    return inside / len(indices)
+    axes = np.array(b.GetDirection()).reshape(3, 3) * np.array(b.GetSpacing())
+    points = indices @ axes.T + np.array(b.GetOrigin())
+    if transform is not None and transform.IsLinear():
+        origin = np.array(transform.TransformPoint((0.0, 0.0, 0.0)))
+        columns = [np.array(transform.TransformPoint(e)) - origin for e in np.eye(3).tolist()]
+        points = points @ np.stack(columns) + origin
+    elif transform is not None:
+        points = np.array([transform.TransformPoint(point) for point in points.tolist()])
+    axes = np.array(a.GetDirection()).reshape(3, 3) * np.array(a.GetSpacing())
+    there = np.linalg.solve(axes, (points - np.array(a.GetOrigin())).T).T
+    return float(np.mean(np.all((there >= -0.5 - _RIM) & (there <= upper), axis=1)))
 
 
 def _resample_volume(

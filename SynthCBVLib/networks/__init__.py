@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 NETWORKS: dict[str, tuple[str, str]] = {
     "unet2d": ("SynthCBVLib.networks.unet", "UNet2d"),
     "iedn": ("SynthCBVLib.networks.iedn", "IEDN"),
+    "encoder-decoder-3d": ("SynthCBVLib.networks.plain3d", "EncoderDecoder3d"),
 }
 
 

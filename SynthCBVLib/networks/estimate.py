@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 #: Bounds of log(scale): keeps exp() and the likelihood finite; 0.0025 to 7.4 in the card's output unit.
@@ -38,6 +38,24 @@ def estimate(maps: Tensor, mask_logits: Tensor | None = None) -> Estimate:
     )
 
 
+def two_maps(head: nn.Module, features: Tensor, scale_alone: bool) -> Tensor:
+    """Give location and log scale as two channels.
+
+    Parameters
+    ----------
+    head : torch.nn.Module
+        Convolution of kernel size 1 to two channels.
+    features : Tensor
+        (N, C, ...).
+    scale_alone : bool
+        No gradient flows from the scale into the features, so that they serve the location alone.
+    """
+    maps = head(features)
+    if not scale_alone:
+        return maps
+    return torch.cat([maps[:, :1], head(features.detach())[:, 1:]], dim=1)
+
+
 def pad_to_multiple(images: Tensor, multiple: int) -> tuple[Tensor, tuple[int, int]]:
     """Pad height and width (the last two axes) at their ends to a multiple, by replication.
 
@@ -55,7 +73,9 @@ def pad_to_multiple(images: Tensor, multiple: int) -> tuple[Tensor, tuple[int, i
     return images, (height, width)
 
 
-def laplace_loss(result: Estimate, target: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+def laplace_loss(
+    result: Estimate, target: Tensor, weight: Tensor, total: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """L1 loss of the location, and Laplace negative log-likelihood of the scale.
 
     The scale is fitted to the residual of the location as it stands (no gradient flows from it to the
@@ -70,13 +90,15 @@ def laplace_loss(result: Estimate, target: Tensor, weight: Tensor) -> tuple[Tens
         (N, 1, D, H, W), rCBV in the unit of the card's output.
     weight : Tensor
         (N, 1, D, H, W), weight of each voxel, at least 0.
+    total : Tensor, optional
+        What the weighted sums are divided by; the sum of `weight` by default.
 
     Returns
     -------
     tuple of Tensor
         Weighted mean of |target - location|, and of |target - location| / scale + log(2 scale).
     """
-    total = weight.sum().clamp(min=1.0)
+    total = (weight.sum() if total is None else total).clamp(min=1.0)
     residual = (target - result.location).abs()
     l1 = (weight * residual).sum() / total
     nll = residual.detach() * torch.exp(-result.log_scale) + result.log_scale + torch.log(torch.tensor(2.0))

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from SynthCBVLib.networks.estimate import Estimate, estimate, pad_to_multiple
+from SynthCBVLib.networks.estimate import Estimate, estimate, pad_to_multiple, two_maps
+from SynthCBVLib.networks.synchronised import anywhere
 
 
 def _convolution(in_channels: int, out_channels: int, kernel: tuple[int, int, int]) -> nn.Sequential:
@@ -64,8 +65,9 @@ class Encoder(nn.Module):
 class Decoder(nn.Module):
     """Decoder from the averaged latent maps of all levels to `out_channels` maps."""
 
-    def __init__(self, widths: list[int], out_channels: int) -> None:
+    def __init__(self, widths: list[int], out_channels: int, scale_alone: bool = False) -> None:
         super().__init__()
+        self.scale_alone = scale_alone
         self.squeeze = nn.ModuleList(
             nn.Conv3d(deep, shallow, 1) for shallow, deep in itertools.pairwise(widths)
         )
@@ -80,7 +82,7 @@ class Decoder(nn.Module):
                 self.squeeze[level](maps), scale_factor=(1.0, 2.0, 2.0), mode="nearest"
             )
             maps = self.blocks[level](torch.cat([latents[level], maps], dim=1))
-        return self.head(maps)
+        return two_maps(self.head, maps, self.scale_alone)
 
 
 class IEDN(nn.Module):
@@ -94,16 +96,18 @@ class IEDN(nn.Module):
         Channels of the first level; doubled at each level.
     levels : int
         Resolution levels.
+    scale_alone : bool
+        See `estimate.two_maps`.
     """
 
-    def __init__(self, modalities: int, width: int = 8, levels: int = 4) -> None:
+    def __init__(self, modalities: int, width: int = 8, levels: int = 4, scale_alone: bool = False) -> None:
         super().__init__()
         if modalities < 1 or width < 1 or levels < 2:
             raise ValueError("modalities and width must be at least 1, levels at least 2")
         widths = [width * 2**level for level in range(levels)]
         self.multiple = 2 ** (levels - 1)
         self.encoders = nn.ModuleList(Encoder(1, widths) for _ in range(modalities))
-        self.rcbv = Decoder(widths, 2)
+        self.rcbv = Decoder(widths, 2, scale_alone)
         self.mask = Decoder(widths, 1)
 
     def forward(self, images: Tensor, present: Tensor | None = None) -> Estimate:
@@ -136,10 +140,15 @@ class IEDN(nn.Module):
     def _averaged_latents(self, images: Tensor, weights: Tensor) -> list[Tensor]:
         """Average the latent maps of the modalities present; absent ones are not encoded at all."""
         averaged: list[Tensor] = []
+        encoded = (weights > 0).any(0)
+        if self.training:
+            # Processes that train together share batch statistics: each runs what any of them needs, if need
+            # be on no sample at all.
+            encoded = anywhere(encoded)
         for m, encoder in enumerate(self.encoders):
-            members = torch.nonzero(weights[:, m] > 0).flatten()
-            if not len(members):
+            if not encoded[m]:
                 continue
+            members = torch.nonzero(weights[:, m] > 0).flatten()
             latents = encoder(images[members, m : m + 1])
             if not averaged:
                 averaged = [latent.new_zeros(images.shape[0], *latent.shape[1:]) for latent in latents]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from SynthCBVLib.networks.estimate import Estimate, estimate, pad_to_multiple
+from SynthCBVLib.networks.estimate import Estimate, estimate, pad_to_multiple, two_maps
 
 
 class DoubleConvolution(nn.Sequential):
@@ -34,14 +34,17 @@ class UNet2d(nn.Module):
         Channels of the first level; doubled at each level.
     levels : int
         Resolution levels; the paper's network has 5.
+    scale_alone : bool
+        See `estimate.two_maps`.
     """
 
-    def __init__(self, in_channels: int, width: int = 32, levels: int = 5) -> None:
+    def __init__(self, in_channels: int, width: int = 32, levels: int = 5, scale_alone: bool = False) -> None:
         super().__init__()
         if in_channels < 1 or width < 1 or levels < 2:
             raise ValueError("in_channels and width must be at least 1, levels at least 2")
         widths = [width * 2**level for level in range(levels)]
         self.multiple = 2 ** (levels - 1)
+        self.scale_alone = scale_alone
         self.down = nn.ModuleList(
             DoubleConvolution(in_channels if level == 0 else widths[level - 1], widths[level])
             for level in range(levels)
@@ -75,5 +78,5 @@ class UNet2d(nn.Module):
         for level in reversed(range(len(self.up))):
             slices = functional.interpolate(slices, scale_factor=2.0, mode="bilinear", align_corners=False)
             slices = self.up[level](torch.cat([skips[level], self.squeeze[level](slices)], dim=1))
-        maps = self.head(slices)[..., :height, :width]
+        maps = two_maps(self.head, slices, self.scale_alone)[..., :height, :width]
         return estimate(maps.reshape(n, depth, 2, height, width).transpose(1, 2))

@@ -20,12 +20,13 @@ from SynthCBVLib.phantom.patient import DigitalPatient
 from SynthCBVLib.phantom.protocol import Protocol, find_protocol
 from SynthCBVLib.progress import Progress, part, silent
 
-#: Audited patients: 20 of each; the regression learns from others; recurrences show what late blood does.
-AUDITED = tuple((seed, "wildtype") for seed in range(20000, 20020)) + tuple(
-    (seed, "mutant") for seed in range(20020, 20040)
+#: Audited patients: a block of 20 of each; the regression learns from others; recurrences show what late
+#: blood does.
+AUDITED = tuple((seed, "wildtype") for seed in range(40000, 40020)) + tuple(
+    (seed, "mutant") for seed in range(40020, 40040)
 )
-TEACHERS = tuple((seed, ("wildtype", "mutant")[seed % 2]) for seed in range(21000, 21008))
-RECURRENCES = tuple((seed, "recurrence") for seed in range(22000, 22016))
+TEACHERS = tuple((seed, ("wildtype", "mutant")[seed % 2]) for seed in range(41000, 41008))
+RECURRENCES = tuple((seed, "recurrence") for seed in range(42000, 42020))
 #: Pairs of audited patients whose maps are laid over each other.
 PAIRS = tuple((i, i + 20) for i in range(0, 20, 2))
 

@@ -98,11 +98,11 @@ def write_pictures(folder: Path) -> list[Path]:
 
 
 #: Patients in the pictures: audited ones, taken for a lesion that shows well.
-SHOWN = {"wildtype": 20000, "mutant": 20021}
-SLICES = {"none": 20005, "wildtype": 20000}
+SHOWN = {"wildtype": 40000, "mutant": 40021}
+SLICES = {"none": 40005, "wildtype": 40000}
 DISEASES = [
-    ("recurrence", 22000, "recurrence"),
-    ("recurrence", 22010, "recurrence, late blood"),
-    ("response", 22000, "treatment response"),
-    ("metastasis", 22003, "metastases"),
+    ("recurrence", 42000, "recurrence"),
+    ("recurrence", 42010, "recurrence, late blood"),
+    ("response", 42000, "treatment response"),
+    ("metastasis", 42003, "metastases"),
 ]

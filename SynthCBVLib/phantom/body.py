@@ -13,6 +13,7 @@ from SynthCBVLib.phantom.lesion import Lesion
 from SynthCBVLib.phantom.tissue import (
     ARTERY,
     BONE,
+    CAPILLARY_T2,
     CAVITY,
     CSF,
     DEEP_GREY,
@@ -47,6 +48,8 @@ class Compartment:
         Properties there, units of `tissue.Tissue`.
     gadolinium : ndarray or float
         Contrast agent after the bolus, mmol/l.
+    blood_t2 : float
+        T2 of the blood in small vessels, ms.
     calibre : ndarray or float
         Weight of the blood volume in gradient echoes, which see wide vessels better than capillaries.
     """
@@ -64,6 +67,7 @@ class Compartment:
     transit_time: Values
     cbv: Values
     gadolinium: Values = 0.0
+    blood_t2: float = CAPILLARY_T2
     calibre: Values = 1.0
 
 
@@ -131,9 +135,9 @@ def assemble(rng: np.random.Generator, anatomy: Anatomy, vessels: tuple[np.ndarr
         return smooth_field(rng, anatomy.grid.shape, anatomy.grid.spacing, scale, 32.0, 0.4).ravel()
 
     shared = field()
-    modulation = {"cbv": np.exp(np.float32(0.20) * shared + np.float32(rng.normal(0, 0.10)))}
+    modulation = {"cbv": np.exp(np.float32(0.215) * shared + np.float32(rng.normal(0, 0.10)))}
     for name, amplitude, coupling in (
-        ("f", 0.13, 0.4), ("d_star", 0.15, 0.4), ("cbf", 0.18, 0.88), ("transit_time", 0.10, -0.3),
+        ("f", 0.13, 0.4), ("d_star", 0.15, 0.4), ("cbf", 0.18, 0.86), ("transit_time", 0.10, -0.3),
     ):  # fmt: skip
         own = np.float32(np.sqrt(1 - coupling**2)) * field() + np.float32(coupling) * shared
         modulation[name] = np.exp(np.float32(amplitude) * own + np.float32(rng.normal(0, 0.07)))
@@ -165,7 +169,7 @@ def assemble(rng: np.random.Generator, anatomy: Anatomy, vessels: tuple[np.ndarr
             Compartment(
                 "solid", lesion.index, solid, lesion.t1, lesion.t2, lesion.water, lesion.d, lesion.f,
                 lesion.d_star, lesion.cbf, lesion.transit_time, lesion.cbv, lesion.gadolinium,
-                lesion.calibre,
+                lesion.blood_t2, lesion.calibre,
             )
         )  # fmt: skip
         add("necrosis", NECROSIS, lesion.necrosis * free, True, 0.03)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from SynthCBVLib.phantom.tissue import CAPILLARY_T2
+
 #: Median and standard deviation of the logarithm.
 LogNormal = tuple[float, float]
 Range = tuple[float, float]
@@ -46,6 +48,10 @@ class LesionPrior:
         Share of patients whose blood arrives late, and the lesion's mean arrival time then, s.
     junction : bool
         Whether it sits at the border of grey and white matter rather than deep.
+    blood_t2 : float
+        T2 of the blood in it, ms: hypoxic tumours take more oxygen from theirs.
+    f_coupling : float
+        Correlation of log f with log CBV; those of the other properties are the same in all diseases.
     """
 
     cbv: LogNormal
@@ -71,19 +77,25 @@ class LesionPrior:
     late_rate: float = 0.0
     late: Range = (2.0, 2.8)
     junction: bool = False
+    blood_t2: float = CAPILLARY_T2
+    f_coupling: float = 0.25
+
+    def coupling(self, name: str) -> float:
+        """Give the correlation of a property's logarithm with that of CBV."""
+        return self.f_coupling if name == "f" else COUPLING[name]
 
 
 WILDTYPE = LesionPrior(
-    cbv=(10.5, 0.28), texture=0.27, f=(0.096, 0.32), d=(1.02e-3, 0.13), d_star=(18e-3, 0.25),
-    t1=(1620, 0.08), t2=(172, 0.18), cbf=(105, 0.30), transit_time=(1.4, 0.22), water=0.82,
+    cbv=(10.5, 0.28), texture=0.27, f=(0.094, 0.48), d=(1.02e-3, 0.13), d_star=(18e-3, 0.25),
+    t1=(1620, 0.08), t2=(195, 0.18), cbf=(105, 0.30), transit_time=(1.4, 0.22), water=0.82,
     enhancement=(0.25, 0.7), necrosis=(0.35, 0.65), necrosis_rate=0.85, oedema=(5.0, 16.0),
-    calibre=(1.12, 0.15), infiltration=0.35,
+    calibre=(1.12, 0.15), infiltration=0.35, f_coupling=0.32, blood_t2=52.0,
 )  # fmt: skip
 MUTANT = LesionPrior(
-    cbv=(5.0, 0.37), texture=0.25, f=(0.088, 0.33), d=(1.38e-3, 0.13), d_star=(8.5e-3, 0.22),
+    cbv=(5.2, 0.37), texture=0.25, f=(0.0855, 0.48), d=(1.38e-3, 0.13), d_star=(8.5e-3, 0.22),
     t1=(1400, 0.10), t2=(240, 0.25), cbf=(45, 0.28), transit_time=(1.3, 0.18), water=0.85,
     enhancement=(0.0, 0.08), necrosis=(0.2, 0.35), necrosis_rate=0.15, oedema=(2.0, 9.0),
-    calibre=(1.0, 0.12), infiltration=0.45,
+    calibre=(1.0, 0.12), infiltration=0.45, f_coupling=0.27,
 )  # fmt: skip
 #: Glioblastoma that grows again beside its resection cavity; in some, blood arrives too late for one delay.
 RECURRENCE = LesionPrior(
@@ -91,7 +103,7 @@ RECURRENCE = LesionPrior(
     t1=(1620, 0.08), t2=(165, 0.20), cbf=(85, 0.25), transit_time=(1.4, 0.18), water=0.82,
     enhancement=(0.3, 0.7), necrosis=(0.25, 0.5), necrosis_rate=0.6, oedema=(6.0, 16.0),
     calibre=(1.10, 0.15), radius=(9.0, 19.0), infiltration=0.3, cavity=(0.6, 1.1),
-    late_rate=0.4,
+    late_rate=0.4, blood_t2=52.0,
 )  # fmt: skip
 #: Treatment response (radiation necrosis): enhances as much, holds little blood.
 RESPONSE = LesionPrior(
@@ -118,10 +130,10 @@ PRIORS: dict[str, LesionPrior | None] = {
 }
 
 #: Correlation of each property's logarithm with that of CBV inside solid tumour, over patients and over
-#: voxels. Each knows a part, none much: f alone .25 (in vivo T/WM of f and rCBV: r = .17-.32), all together
-#: about .8 (synthetic against real T/WM: r = .75-.89).
+#: voxels. Each knows a part, none much; all together about .8 (synthetic against real T/WM in vivo:
+#: r = .75-.89). That of f is the prior's own: little, and less in mutants (in vivo T/WM of f and rCBV:
+#: r = .32 in wildtypes, .17 in mutants).
 COUPLING = {
-    "f": 0.25,
     "d": -0.55,
     "d_star": 0.55,
     "t1": -0.35,
@@ -132,7 +144,9 @@ COUPLING = {
 }
 #: How much of the patients' spread a property has from voxel to voxel: relaxation and diffusion vary less
 #: inside a tumour than perfusion does.
-TEXTURE = {"f": 0.7, "t1": 0.3, "t2": 0.6, "d": 0.7, "transit_time": 0.7, "calibre": 1.0}
+TEXTURE = {"f": 0.4, "t1": 0.3, "t2": 0.6, "d": 0.7, "transit_time": 0.7, "calibre": 1.0}
+#: All properties that are drawn beside CBV. One keeps its place: seeds depend on it.
+COUPLED = ("f", *COUPLING)
 #: Values that a lesion's tissue cannot leave.
 LIMITS = {
     "cbv": (0.6, 24), "f": (0.005, 0.35), "d": (0.5e-3, 2.4e-3), "d_star": (4e-3, 60e-3), "t1": (900, 2600),

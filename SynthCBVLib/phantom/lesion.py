@@ -8,8 +8,11 @@ import numpy as np
 from scipy import ndimage
 
 from SynthCBVLib.phantom.anatomy import Anatomy
-from SynthCBVLib.phantom.disease import COUPLING, LIMITS, TEXTURE, LesionPrior
+from SynthCBVLib.phantom.disease import COUPLED, LIMITS, TEXTURE, LesionPrior
 from SynthCBVLib.phantom.fields import smooth_field
+
+#: What places a patient's lesion in the population: CBV, and what each coupled property has of its own.
+PATIENT_SCORES = 1 + len(COUPLED)
 
 
 @dataclass(frozen=True)
@@ -25,8 +28,8 @@ class Lesion:
         Flat indices of the voxels with solid tumour; the arrays below have one value for each.
     cbv, f, d, d_star, t1, t2, cbf, transit_time, calibre : ndarray
         Properties there, units of `tissue.Tissue`.
-    water : float
-        Water fraction of the solid part.
+    water, blood_t2 : float
+        Water fraction of the solid part, and T2 of the blood in it, ms.
     gadolinium : ndarray
         Contrast agent in solid tissue after the bolus, mmol/l.
     """
@@ -46,17 +49,18 @@ class Lesion:
     transit_time: np.ndarray
     calibre: np.ndarray
     water: float
+    blood_t2: float
     gadolinium: np.ndarray
 
 
 def draw_lesion(rng: np.random.Generator, anatomy: Anatomy, prior: LesionPrior, normal: np.ndarray,
-                top: float) -> Lesion:  # fmt: skip
+                top: float, scores: np.ndarray) -> Lesion:  # fmt: skip
     """Draw a patient's lesion, or lesions, as one.
 
     Parameters
     ----------
     rng : numpy.random.Generator
-        Source of all of the lesion's randomness.
+        Source of all other randomness of the lesion.
     anatomy : Anatomy
         The head it grows in.
     prior : LesionPrior
@@ -65,14 +69,18 @@ def draw_lesion(rng: np.random.Generator, anatomy: Anatomy, prior: LesionPrior, 
         Slice normal (3,) of the exam, and
     top : float
         where the slices' coverage begins along it, mm: the tumour stays within 105 mm of that.
+    scores : ndarray
+        `PATIENT_SCORES` standard normal numbers: where the patient stands in the distributions of CBV and of
+        each of `COUPLED`.
     """
     low, high = prior.count
     late = rng.uniform() < prior.late_rate
     if late:
         prior = replace(prior, transit_time=(float(rng.uniform(*prior.late)), 0.08))
-    lesion = _draw_one(rng, anatomy, prior, normal, top)
+    lesion = _draw_one(rng, anatomy, prior, normal, top, scores)
     for _ in range(int(rng.integers(low, high + 1)) - 1):
-        lesion = _together(lesion, _draw_one(rng, anatomy, prior, normal, top))
+        more = rng.standard_normal(PATIENT_SCORES)
+        lesion = _together(lesion, _draw_one(rng, anatomy, prior, normal, top, more))
     return lesion
 
 
@@ -87,13 +95,15 @@ def _together(first: Lesion, second: Lesion) -> Lesion:
                         1 - np.clip(solid + fractions["necrosis"] + fractions["cavity"], 0, 1))  # fmt: skip
     properties = {
         name: np.concatenate([getattr(first, name), getattr(second, name)[new]])
-        for name in ("index", "cbv", *COUPLING, "gadolinium")
+        for name in ("index", "cbv", *COUPLED, "gadolinium")
     }
-    return Lesion(solid=solid, margin=margin, water=first.water, **fractions, **properties)
+    return Lesion(
+        solid=solid, margin=margin, water=first.water, blood_t2=first.blood_t2, **fractions, **properties
+    )
 
 
 def _draw_one(rng: np.random.Generator, anatomy: Anatomy, prior: LesionPrior, normal: np.ndarray,
-              top: float) -> Lesion:  # fmt: skip
+              top: float, scores: np.ndarray) -> Lesion:  # fmt: skip
     grid = anatomy.grid
     radius = rng.uniform(*prior.radius)
     centre = _draw_site(rng, anatomy, radius, normal, top, prior.junction)
@@ -159,12 +169,14 @@ def _draw_one(rng: np.random.Generator, anatomy: Anatomy, prior: LesionPrior, no
     index = np.ravel_multi_index(
         tuple(i + o for i, o in zip(np.unravel_index(inside, shape), low, strict=True)), grid.shape
     )
-    properties = _draw_properties(rng, prior, shape, grid.spacing, inside)
+    properties = _draw_properties(rng, prior, shape, grid.spacing, inside, scores)
     leak = smooth_field(rng, shape, grid.spacing, 7.0).ravel()[inside]
     # The barrier holds where single cells infiltrate.
     whole = (core.ravel()[inside] / solid.ravel()[inside]).astype(np.float32)
     gadolinium = np.float32(rng.uniform(*prior.enhancement)) * np.exp(np.float32(0.3) * leak) * whole
-    return Lesion(*full, index, **properties, water=prior.water, gadolinium=gadolinium)
+    return Lesion(
+        *full, index, **properties, water=prior.water, blood_t2=prior.blood_t2, gadolinium=gadolinium
+    )
 
 
 def _draw_site(
@@ -194,16 +206,16 @@ def _draw_site(
 
 
 def _draw_properties(rng: np.random.Generator, prior: LesionPrior, shape: tuple[int, ...], spacing: float,
-                     inside: np.ndarray) -> dict[str, np.ndarray]:  # fmt: skip
+                     inside: np.ndarray, scores: np.ndarray) -> dict[str, np.ndarray]:  # fmt: skip
     """Draw properties that share part of their variation with CBV, over patients and over voxels."""
-    shared = np.clip(rng.standard_normal(), -2, 2)
+    shared, *others = np.clip(scores, -2.5, 2.5)
     texture = smooth_field(rng, shape, spacing, 6.5, coarse_scale=14.0).ravel()[inside]
     median, spread = prior.cbv
     values = {"cbv": median * np.exp(spread * shared + prior.texture * texture)}
-    for name, correlation in COUPLING.items():
-        median, spread = getattr(prior, name)
+    for name, other in zip(COUPLED, others, strict=True):
+        correlation, (median, spread) = prior.coupling(name), getattr(prior, name)
         rest = np.sqrt(1 - correlation**2)
-        patient = correlation * shared + rest * np.clip(rng.standard_normal(), -2.5, 2.5)
+        patient = correlation * shared + rest * other
         own = smooth_field(rng, shape, spacing, 6.5, coarse_scale=14.0).ravel()[inside]
         voxel = correlation * texture + rest * own
         values[name] = median * np.exp(spread * (patient + TEXTURE.get(name, 1.0) * voxel))

@@ -17,7 +17,8 @@ from SynthCBVLib.phantom.anatomy import Anatomy, build_anatomy
 from SynthCBVLib.phantom.artefacts import Distortion, distort, draw_off_resonance
 from SynthCBVLib.phantom.body import Body, assemble
 from SynthCBVLib.phantom.disease import PRIORS
-from SynthCBVLib.phantom.lesion import draw_lesion
+from SynthCBVLib.phantom.draws import balanced_normals
+from SynthCBVLib.phantom.lesion import PATIENT_SCORES, draw_lesion
 from SynthCBVLib.phantom.protocol import Protocol, find_protocol
 from SynthCBVLib.phantom.truth import Truth, make_truth
 from SynthCBVLib.phantom.vessels import draw_vessels
@@ -88,8 +89,10 @@ class DigitalPatient:
         lesion = None
         if prior is not None:
             p = self._prescription
-            rng = self._rng("lesion", list(PRIORS).index(self.idh))
-            lesion = draw_lesion(rng, anatomy, prior, p.direction[:, 2], p.top)
+            kind = list(PRIORS).index(self.idh)
+            scores = balanced_normals(self.seed, kind, PATIENT_SCORES)
+            rng = self._rng("lesion", kind)
+            lesion = draw_lesion(rng, anatomy, prior, p.direction[:, 2], p.top, scores)
         vessels = draw_vessels(self._rng("vessels"), anatomy)
         return assemble(self._rng("body"), anatomy, vessels, lesion)
 

@@ -6,35 +6,8 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from SynthCBVLib.analysis.regions.stamp import AREA, disc
 from SynthCBVLib.imaging.study import like
-
-#: Area of each region, mm².
-AREA = 25.0
-
-
-def disc(centre: tuple[int, int], shape: tuple[int, int], pixel: tuple[float, float]) -> np.ndarray:
-    """Give the pixels nearest to a centre that make up `AREA`, as a mask (rows, columns).
-
-    Parameters
-    ----------
-    centre : tuple of int
-        Row and column.
-    shape : tuple of int
-        Rows and columns.
-    pixel : tuple of float
-        Height and width of a pixel, mm.
-    """
-    rows, columns = np.indices(shape)
-    square = ((rows - centre[0]) * pixel[0]) ** 2 + ((columns - centre[1]) * pixel[1]) ** 2
-    count = max(1, round(AREA / (pixel[0] * pixel[1])))
-    # Whole rings around the centre where that keeps the area; else the nearest pixels in reading order.
-    ordered = np.sort(square.ravel())
-    ring = square <= ordered[count - 1] + 1e-6
-    if ring.sum() <= 1.25 * count:
-        return ring
-    mask = np.zeros(square.size, bool)
-    mask[np.argsort(square.ravel(), kind="stable")[:count]] = True
-    return mask.reshape(shape)
 
 
 def place_regions(

@@ -78,7 +78,7 @@ def structural(rng: np.random.Generator, scan: Scan, modality: Modality) -> np.n
 
     clean = scan.sampled(scan.body.mix(flowing), acquisition)
     white = float(np.mean(signal(scan.body.named("white"))))
-    clean = clean * bias_field(rng, acquisition, rng.uniform(0.05, 0.18))
+    clean = clean * bias_field(rng, acquisition, rng.uniform(0.10, 0.25))
     noisy = rician(rng, clean, white / rng.uniform(25, 55))
     return noisy * np.float32(_scale(rng) / white)
 
@@ -100,8 +100,8 @@ def diffusion(rng: np.random.Generator, scan: Scan) -> np.ndarray:
 
     def signal(c: Compartment, b_value: float) -> np.ndarray:
         # In large vessels all water moves and decays with the vessel's own T2.
-        blood_t2 = {"blood_t2": c.t2} if c.name in _VESSELS else {}
-        return base[c.name] * signals.ivim(b_value, c.f, c.d, c.d_star, c.t2, p.dwi_te, **blood_t2)
+        blood_t2 = c.t2 if c.name in _VESSELS else c.blood_t2
+        return base[c.name] * signals.ivim(b_value, c.f, c.d, c.d_star, c.t2, p.dwi_te, blood_t2)
 
     volumes = np.empty((*scan.body.grid.shape, len(unique)), np.float32)
     for k, b_value in enumerate(unique):

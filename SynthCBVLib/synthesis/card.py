@@ -17,6 +17,9 @@ from SynthCBVLib.imaging.study import Modality
 from SynthCBVLib.networks import NETWORKS
 from SynthCBVLib.synthesis.normalisation import NORMALISATIONS
 
+#: Maps that an input can be derived to, and the image they are derived from.
+DERIVED: dict[str, Modality] = {"ivim-f": Modality.DWI}
+
 
 @dataclass(frozen=True)
 class InputSpec:
@@ -32,12 +35,15 @@ class InputSpec:
         Whether the network can do without it.
     b_values : tuple of float
         For DWI, the b-values (s/mm²) in channel order; empty otherwise.
+    derived : str
+        A map computed from the image that stands for it, one of `DERIVED`; "" takes the image itself.
     """
 
     modality: Modality
     normalisation: str
     required: bool = True
     b_values: tuple[float, ...] = ()
+    derived: str = ""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "modality", Modality(self.modality))
@@ -45,11 +51,13 @@ class InputSpec:
         _check_normalisation(self.normalisation)
         if (self.modality is Modality.DWI) != bool(self.b_values):
             raise ValueError(f"b_values {list(self.b_values)} for {self.modality}")
+        if self.derived and DERIVED.get(self.derived) is not self.modality:
+            raise ValueError(f"{self.derived!r} derived from {self.modality}: one of {dict(DERIVED)}")
 
     @property
     def channels(self) -> int:
         """Number of channels: one for each b-value, else one."""
-        return max(1, len(self.b_values))
+        return 1 if self.derived else max(1, len(self.b_values))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,8 @@ import SimpleITK as sitk
 
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.imaging.brainmask import brain_mask
-from SynthCBVLib.imaging.quality import B_TOLERANCE, B_TOLERANCE_ABSOLUTE, Finding
+from SynthCBVLib.imaging.motion import VolumeMotion, estimate_motion
+from SynthCBVLib.imaging.quality import Finding
 from SynthCBVLib.imaging.registration import Registration, register
 from SynthCBVLib.imaging.resampling import grid, resample
 from SynthCBVLib.imaging.study import (
@@ -21,15 +22,15 @@ from SynthCBVLib.imaging.study import (
     DiffusionSeries,
     Modality,
     Study,
-    StudyImage,
     like,
     settled,
     shown_contrast,
-    split_volumes,
 )
 from SynthCBVLib.physiology import maps
 from SynthCBVLib.progress import Progress, part
-from SynthCBVLib.synthesis.card import InputSpec, ModelCard
+from SynthCBVLib.synthesis.card import ModelCard
+from SynthCBVLib.synthesis.derived import derived_image
+from SynthCBVLib.synthesis.diffusion import diffusion_channels, motion_findings, still_b0
 from SynthCBVLib.synthesis.normalisation import NORMALISATIONS
 
 
@@ -57,6 +58,8 @@ class Prepared:
         Transform of each image (points of the reference to points of the image).
     findings : tuple of Finding
         What was noticed on the way.
+    motion : tuple of VolumeMotion
+        Motion of each volume of the DWI, in the series' order; empty without DWI or where not looked for.
     """
 
     channels: np.ndarray
@@ -68,6 +71,7 @@ class Prepared:
     registrations: Mapping[Modality, Registration | None]
     transforms: Mapping[Modality, sitk.Transform]
     findings: tuple[Finding, ...]
+    motion: tuple[VolumeMotion, ...] = ()
 
 
 def prepare(
@@ -76,6 +80,7 @@ def prepare(
     transforms: Mapping[Modality, sitk.Transform] | None = None,
     brain: sitk.Image | None = None,
     progress: Progress | None = None,
+    motion: bool = True,
 ) -> Prepared:
     """Register, resample and normalise a study for a network.
 
@@ -91,6 +96,9 @@ def prepare(
         Known brain mask on the reference image's grid; found on the reference image by default.
     progress : Progress, optional
         Told of each image.
+    motion : bool
+        Follow the head through the volumes of the DWI; those that moved are resampled once, by their motion
+        and the DWI's transform together.
 
     Raises
     ------
@@ -107,18 +115,25 @@ def prepare(
     used: dict[Modality, sitk.Transform] = {}
     blocks: dict[Modality, np.ndarray] = {}
     covered: dict[Modality, np.ndarray] = {}
+    followed: tuple[VolumeMotion, ...] = ()
 
     for index, spec in enumerate(specs):
         step = part(progress, index / (len(specs) + 1), (index + 1) / (len(specs) + 1))
         image = study.images[spec.modality]
+        shown = study.scalar(spec.modality)
+        moved: tuple[VolumeMotion, ...] = ()
+        if motion and isinstance(image, DiffusionSeries):
+            moved = followed = estimate_motion(image, part(step, 0.0, 0.3))
+            findings.extend(motion_findings(image, moved))
+            shown = still_b0(image, moved)
         if spec.modality is reference_modality:
             transform: sitk.Transform = sitk.Transform(3, sitk.sitkIdentity)
         elif transforms is not None and spec.modality in transforms:
             transform, registrations[spec.modality] = transforms[spec.modality], None
         else:
-            step(0.0, f"Registering {spec.modality} to {reference_modality}")
+            step(0.3, f"Registering {spec.modality} to {reference_modality}")
             registration = register(
-                study.scalar(spec.modality),
+                shown,
                 reference,
                 moving_name=spec.modality.value,
                 fixed_name=reference_modality.value,
@@ -126,12 +141,16 @@ def prepare(
             transform, registrations[spec.modality] = registration.transform, registration
         used[spec.modality] = transform
         step(0.7, f"Resampling {spec.modality}")
-        volumes, noticed = _channels(image, spec)
-        findings.extend(noticed)
-        covered[spec.modality] = sitk.GetArrayFromImage(coverage(volumes[0], card_grid, transform))
-        blocks[spec.modality] = np.stack(
-            [sitk.GetArrayFromImage(resample(volume, card_grid, transform)) for volume in volumes]
-        )
+        covered[spec.modality] = sitk.GetArrayFromImage(coverage(shown, card_grid, transform))
+        if isinstance(image, DiffusionSeries) and spec.derived:
+            volumes = [resample(derived_image(image, spec, moved), card_grid, transform)]
+        elif isinstance(image, DiffusionSeries):
+            volumes = diffusion_channels(image, spec, moved, card_grid, transform)
+        else:
+            native, noticed = _channel(image)
+            findings.extend(noticed)
+            volumes = [resample(native, card_grid, transform)]
+        blocks[spec.modality] = np.stack([sitk.GetArrayFromImage(volume) for volume in volumes])
 
     part(progress, len(specs) / (len(specs) + 1), 1.0)(0.0, "Finding the brain")
     if brain is None:
@@ -158,7 +177,7 @@ def prepare(
         first += spec.channels
     return Prepared(
         channels, present, card_grid, reference, reference_modality, mask, registrations, used,
-        tuple(findings),
+        tuple(findings), followed,
     )  # fmt: skip
 
 
@@ -243,38 +262,8 @@ def cbf_image(series: AslSeries) -> tuple[sitk.Image, tuple[Finding, ...]]:
     return maps.relative_perfusion(series), (finding,)
 
 
-def _channels(image: StudyImage, spec: InputSpec) -> tuple[list[sitk.Image], tuple[Finding, ...]]:
-    """Give the scalar volumes of one input, in channel order, on their own grid."""
-    if isinstance(image, DiffusionSeries):
-        return _diffusion_channels(image, spec), ()
+def _channel(image: sitk.Image | AslSeries) -> tuple[sitk.Image, tuple[Finding, ...]]:
+    """Give the scalar volume of one input on its own grid."""
     if isinstance(image, AslSeries):
-        cbf, findings = cbf_image(image)
-        return [cbf], findings
-    return [sitk.Cast(image, sitk.sitkFloat32)], ()
-
-
-def _diffusion_channels(series: DiffusionSeries, spec: InputSpec) -> list[sitk.Image]:
-    """Pick the card's b-values from the averaged series."""
-    averaged = series.averaged()
-    volumes = split_volumes(averaged.image)
-    available, counts = np.asarray(averaged.b_values), np.asarray(averaged.counts, dtype=float)
-    chosen = []
-    for b in spec.b_values:
-        # Scanners note 995, 1000 and 1005 for one nominal value: all of them count.
-        members = np.flatnonzero(np.abs(available - b) <= max(B_TOLERANCE * b, B_TOLERANCE_ABSOLUTE))
-        if not members.size:
-            raise InputError(
-                series.name,
-                f"b-values {_numbers(averaged.b_values)}",
-                f"b-values {_numbers(spec.b_values)} s/mm² (within 5 %), {b:g} is missing",
-                "Use a model trained for these b-values.",
-            )
-        pooled = volumes[members[0]] * float(counts[members[0]])
-        for i in members[1:]:
-            pooled = pooled + volumes[i] * float(counts[i])
-        chosen.append(pooled / float(counts[members].sum()))
-    return chosen
-
-
-def _numbers(values: tuple[float, ...]) -> str:
-    return ", ".join(f"{value:g}" for value in values)
+        return cbf_image(image)
+    return sitk.Cast(image, sitk.sitkFloat32), ()

@@ -29,12 +29,15 @@ class Checkpoint:
         The step it was reached at.
     cpu_seconds : float
         Processor time spent.
+    seconds : float
+        Time spent.
     """
 
     step: int = 0
     best_ssim: float = -1.0
     best_step: int = 0
     cpu_seconds: float = 0.0
+    seconds: float = 0.0
 
 
 def save_checkpoint(

@@ -1,9 +1,12 @@
-"""Batches of augmented patches; each is a function of (seed, step) alone, so that training can resume."""
+"""Batches of augmented patches; each patch is a function of (seed, step, member) alone.
+
+So training can resume, and several processes can draw one batch between them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -12,7 +15,7 @@ from torch.nn import functional
 
 from SynthCBVLib.synthesis.card import ModelCard
 from SynthCBVLib.training.cases import Case
-from SynthCBVLib.training.presets import TrainingConfig
+from SynthCBVLib.training.config import TrainingConfig
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class Batch:
         (N, M).
     target, mask, known : Tensor
         (N, 1, D, H, W); mask and known are 0 or 1.
+    data_range : Tensor
+        (N,), range of the real map in the whole brain, in its unit.
     """
 
     images: Tensor
@@ -34,6 +39,21 @@ class Batch:
     target: Tensor
     mask: Tensor
     known: Tensor
+    data_range: Tensor
+
+    def to(self, device: torch.device) -> Batch:
+        """Give the batch on a device."""
+        return Batch(*(getattr(self, field.name).to(device) for field in fields(self)))
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What is kept of a case in memory: where to draw patches, and the map's range."""
+
+    case: Case
+    brain: np.ndarray
+    centre: np.ndarray
+    data_range: float
 
 
 class Sampler:
@@ -42,7 +62,7 @@ class Sampler:
     Parameters
     ----------
     cases : sequence of Case
-        All in memory.
+        In memory, or mapped from the disk.
     card : ModelCard
         For the inputs' channels and which of them may be left out.
     config : TrainingConfig
@@ -50,74 +70,110 @@ class Sampler:
     """
 
     def __init__(self, cases: Sequence[Case], card: ModelCard, config: TrainingConfig) -> None:
-        self._cases, self._card, self._config = cases, card, config
-        self._brains = [np.argwhere(case.mask[:, ::4, ::4]) * (1, 4, 4) for case in cases]
+        self._card, self._config = card, config
+        self._sources = [_source(case) for case in cases]
         self._of_channel = np.repeat(np.arange(len(card.inputs)), [spec.channels for spec in card.inputs])
+        self._optional = np.array([not spec.required for spec in card.inputs])
 
-    def batch(self, step: int) -> Batch:
-        """Draw the batch of a step; the same step gives the same batch."""
-        rng = np.random.default_rng([self._config.seed, step])
-        return self._collate([self._patch(rng) for _ in range(self._config.batch)])
+    def batch(self, step: int, members: Iterable[int] | None = None) -> Batch:
+        """Draw the batch of a step, or some members of it; the same step gives the same batch."""
+        members = range(self._config.batch) if members is None else members
+        patches, kept, ranges = zip(*(self._patch(step, member) for member in members), strict=True)
+        stacked = torch.stack(patches)
+        present = torch.from_numpy(np.stack(kept))
+        keep = present[:, torch.from_numpy(self._of_channel)][..., None, None, None]
+        mask, known = (stacked[:, -2:] > 0.5).float().split(1, dim=1)
+        return Batch(stacked[:, :-3] * keep, present, stacked[:, -3:-2], mask, known, torch.tensor(ranges))
 
-    def _patch(self, rng: np.random.Generator) -> tuple[Tensor, np.ndarray]:
-        """Draw one patch: (C + 3, D, H, W) with target, mask and known last, and what is present."""
+    def _patch(self, step: int, member: int) -> tuple[Tensor, np.ndarray, float]:
+        """Draw one patch (C + 3, D, H, W) with target, mask and known last; what is present; the range."""
         config = self._config
-        index = int(rng.integers(len(self._cases)))
-        case, brain = self._cases[index], self._brains[index]
-        centre = brain[rng.integers(len(brain))]
+        rng = np.random.default_rng([config.seed, step, member])
+        source = self._sources[int(rng.integers(len(self._sources)))]
         depth, height, width = config.patch
-        slices = case.mask.shape[0]
-        first = int(np.clip(centre[0] - rng.integers(depth), 0, max(slices - depth, 0)))
-        planes = slice(first, first + depth)
-        maps = np.stack([case.target[planes], case.mask[planes], case.known[planes]])
-        stack = np.concatenate([case.channels[:, planes], maps])
-        if stack.shape[1] < depth:
-            missing = depth - stack.shape[1]
-            stack = np.pad(stack, ((0, 0), (0, missing), (0, 0), (0, 0)))
-        jitter = rng.integers(-height // 4, height // 4 + 1, size=2)
-        sampling = _in_plane_grid(
-            shape=stack.shape[2:], patch=(height, width), centre=centre[1:] + jitter,
-            angle=np.deg2rad(rng.uniform(-config.rotation, config.rotation)),
-            zoom=np.exp(rng.uniform(-1, 1) * np.log1p(config.zoom)),
-            flip=bool(rng.integers(2)),
-        )  # fmt: skip
-        flat = torch.from_numpy(stack.astype(np.float32)).flatten(0, 1)[None]
-        patch = functional.grid_sample(flat, sampling, align_corners=False)[0]
-        patch = patch.reshape(stack.shape[0], depth, height, width)
+        slices = source.case.mask.shape[0]
+        centre = source.brain[rng.integers(len(source.brain))].astype(float)
+        jitter = rng.integers([-height // 4, -width // 4], [height // 4 + 1, width // 4 + 1])
+        first = centre[0] - rng.integers(depth)
+        if config.whole:
+            centre, jitter, first = source.centre, np.zeros(2), round(source.centre[0] - (depth - 1) / 2)
+        first = int(np.clip(first, min(0, slices - depth), max(slices - depth, 0)))
+        angle = np.deg2rad(rng.uniform(-config.rotation, config.rotation))
+        zoom = float(np.exp(rng.uniform(-1, 1) * np.log1p(config.zoom)))
+        flip = bool(rng.integers(2)) and config.flip
+        # Rows and columns of the source as linear functions of those of the patch.
+        turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+        matrix = turn * zoom * np.array([1.0, -1.0 if flip else 1.0])
+        patch = _sampled(source.case, (first, depth), (height, width), centre[1:] + jitter, matrix)
         gains = np.exp(rng.uniform(-1, 1, len(self._card.inputs)) * np.log1p(config.gain))
-        patch[:-3] *= torch.from_numpy(gains[self._of_channel].astype(np.float32))[:, None, None, None]
-        if rng.random() < config.strip:
+        strip = rng.random() < config.strip
+        if config.gain:
+            patch[:-3] *= torch.from_numpy(gains[self._of_channel].astype(np.float32))[:, None, None, None]
+        if strip:
             patch[:-3] *= patch[-2:-1] > 0.5
-        return patch, self._drop(case.present, rng)
+        return patch, self._drop(np.asarray(source.case.present), rng), source.data_range
 
     def _drop(self, present: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Leave out inputs that the card does not require, never all of them."""
-        optional = np.array([not spec.required for spec in self._card.inputs])
-        dropped = optional & (rng.random(len(present)) < self._config.drop)
+        dropped = self._optional & (rng.random(len(present)) < self._config.drop)
         kept = np.where(dropped, 0.0, present)
         if kept.sum() == 0:
             kept[rng.choice(np.flatnonzero(present))] = 1.0
         return kept.astype(np.float32)
 
-    def _collate(self, patches: list[tuple[Tensor, np.ndarray]]) -> Batch:
-        stacked = torch.stack([patch for patch, _ in patches])
-        present = torch.from_numpy(np.stack([kept for _, kept in patches]))
-        keep = present[:, torch.from_numpy(self._of_channel)][..., None, None, None]
-        mask, known = (stacked[:, -2:] > 0.5).float().split(1, dim=1)
-        return Batch(stacked[:, :-3] * keep, present, stacked[:, -3:-2], mask, known)
+
+def _source(case: Case) -> _Source:
+    inside = (case.mask > 0) & (case.known > 0)
+    brain = np.argwhere(case.mask[:, ::4, ::4]) * (1, 4, 4)
+    if not len(brain):
+        brain = np.argwhere(case.mask)
+    extent = np.argwhere(case.mask)
+    centre = (extent.min(axis=0) + extent.max(axis=0)) / 2
+    peak = float(case.target[inside].max()) if inside.any() else 0.0
+    return _Source(case, brain.astype(np.int16), centre, max(peak, 1e-3))
 
 
-def _in_plane_grid(
-    shape: tuple[int, ...], patch: tuple[int, int], centre: np.ndarray, angle: float, zoom: float, flip: bool
+def _sampled(
+    case: Case, planes: tuple[int, int], size: tuple[int, int], centre: np.ndarray, matrix: np.ndarray
 ) -> Tensor:
-    """Give the sampling grid (1, h, w, 2) of a rotated, zoomed and perhaps left-right flipped patch."""
-    rows = (np.arange(patch[0]) - (patch[0] - 1) / 2) * zoom
-    columns = (np.arange(patch[1]) - (patch[1] - 1) / 2) * (-zoom if flip else zoom)
-    y, x = np.meshgrid(rows, columns, indexing="ij")
-    cos, sin = np.cos(angle), np.sin(angle)
-    source_y, source_x = centre[0] + cos * y - sin * x, centre[1] + sin * y + cos * x
-    normalised = [
-        (2 * source + 1) / size - 1
-        for source, size in ((source_x, shape[1]), (source_y, shape[0]))
-    ]  # fmt: skip
-    return torch.from_numpy(np.stack(normalised, axis=-1).astype(np.float32))[None]
+    """Sample inputs, target, mask and known (C + 3, D, h, w) on a turned and scaled grid, zero outside.
+
+    Parameters
+    ----------
+    case : Case
+        From which no more than the box around the grid is read.
+    planes : tuple of int
+        First slice (below 0 for volumes thinner than the patch) and number of slices.
+    size : tuple of int
+        Of the patch in-plane.
+    centre : ndarray
+        (row, column) of the source at the patch's centre.
+    matrix : ndarray
+        (2, 2), patch's rows and columns to the source's.
+    """
+    first, depth = planes
+    shape = np.array(case.mask.shape)
+    half = (np.array(size) - 1) / 2
+    reach = np.abs(matrix) @ half
+    low = np.clip(np.floor(centre - reach).astype(int), 0, shape[1:] - 1)
+    high = np.clip(np.ceil(centre + reach).astype(int) + 1, low + 1, shape[1:])
+    taken = slice(max(first, 0), min(first + depth, int(shape[0])))
+    rows, columns = slice(int(low[0]), int(high[0])), slice(int(low[1]), int(high[1]))
+    inputs = case.crop(taken, rows, columns)
+    box = np.empty((len(inputs) + 3, *inputs.shape[1:]), dtype=np.float32)
+    box[:-3] = inputs
+    for i, maps in enumerate((case.target, case.mask, case.known)):
+        box[i - 3] = maps[taken, rows, columns]
+    # grid_sample counts (x, y) from -1 to 1 over the outer edges of the box's voxels.
+    extent = np.array(box.shape[2:])
+    scaled = (matrix * np.array(size)) / extent[:, None]
+    offset = (2 * (centre - low) + 1) / extent - 1
+    affine = np.array(
+        [[scaled[1, 1], scaled[1, 0], offset[1]], [scaled[0, 1], scaled[0, 0], offset[0]]], dtype=np.float32
+    )
+    grid = functional.affine_grid(torch.from_numpy(affine)[None], [1, 1, *size], align_corners=False)
+    flat = torch.from_numpy(box).flatten(0, 1)[None]
+    patch = functional.grid_sample(flat, grid, align_corners=False)[0]
+    patch = patch.reshape(box.shape[0], box.shape[1], *size)
+    missing = (taken.start - first, first + depth - taken.stop)
+    return functional.pad(patch, (0, 0, 0, 0, *missing)) if any(missing) else patch

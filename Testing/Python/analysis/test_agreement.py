@@ -116,6 +116,97 @@ def test_exact_lines():
     assert math.isnan(agreement.pearson([1, 2, 3], [1, 3, 2]).interval.low)
 
 
+def test_paired_t_is_scipys():
+    found, expected = agreement.paired_t(WRIGHT, MINI), stats.ttest_rel(WRIGHT, MINI)
+    assert (found.t, found.p, found.df) == pytest.approx((expected.statistic, expected.pvalue, 16), rel=1e-10)
+    assert found.interval == pytest.approx(tuple(expected.confidence_interval(0.95)), rel=1e-10)
+    assert found.sd == pytest.approx(38.7651, abs=5e-5)
+    limits = agreement.bland_altman(WRIGHT, MINI)
+    assert found.interval == pytest.approx(limits.bias_interval)
+
+
+def test_proportional_bias_is_the_regression_of_differences_on_means():
+    a, b = np.array(WRIGHT, float), np.array(MINI, float)
+    expected = stats.linregress((a + b) / 2, a - b)
+    found = agreement.bland_altman(a, b).proportional
+    assert (found.slope, found.p) == pytest.approx((expected.slope, expected.pvalue), rel=1e-9)
+    tilted = agreement.bland_altman(1.3 * b, b).proportional
+    assert tilted.slope == pytest.approx(0.3 / 1.15)
+    assert tilted.p < 1e-12
+    assert agreement.bland_altman([1, 2, 3], [3, 2, 1]).proportional is None
+
+
+def test_ratio_form_in_closed_form():
+    """Logarithms by hand; 20 % above throughout is a ratio of 1.2 without spread."""
+    rng = np.random.default_rng(5)
+    b = rng.uniform(1, 8, 30)
+    a = b * np.exp(rng.normal(0.1, 0.2, 30))
+    logs = np.log(a / b)
+    found = agreement.bland_altman_ratio(a, b)
+    limits = np.exp(logs.mean() + 1.96 * logs.std(ddof=1) * np.array([-1, 1]))
+    assert found.ratio == pytest.approx(stats.gmean(a / b))
+    assert (found.lower, found.upper) == pytest.approx(tuple(limits))
+    assert found.percent == pytest.approx((100 * (found.ratio - 1), *(100 * (limits - 1))))
+    assert found.lower_interval.low < found.lower < found.lower_interval.high
+    same = agreement.bland_altman_ratio(1.2 * b, b)
+    assert (same.ratio, same.lower, same.upper) == pytest.approx((1.2, 1.2, 1.2))
+    with pytest.raises(InputError, match="1 of 3 values at or below 0"):
+        agreement.bland_altman_ratio([1, 2, 3], [1, 0, 2])
+
+
+def test_concordance_is_lins_formula():
+    a, b = np.array(WRIGHT, float), np.array(MINI, float)
+    found = agreement.concordance(a, b)
+    covariance = np.cov(a, b, ddof=0)
+    expected = 2 * covariance[0, 1] / (covariance[0, 0] + covariance[1, 1] + (a.mean() - b.mean()) ** 2)
+    assert found.rho == pytest.approx(expected, rel=1e-12)
+    assert round(found.rho, 3) == 0.943
+    assert found.rho == pytest.approx(found.r * found.accuracy)
+    assert found.interval.low < found.rho < found.interval.high
+    assert agreement.concordance(a, a).rho == pytest.approx(1.0)
+    assert agreement.concordance(a, a + 100).rho < 0.85
+    assert agreement.concordance(a, -a).rho < 0
+
+
+def test_concordance_interval_covers_the_truth():
+    rng = np.random.default_rng(6)
+    truth = 2 * 1.5**2 / (2 * (1.5**2 + 0.6**2) + 0.5**2)
+    inside = 0
+    for _ in range(1000):
+        x = rng.normal(4, 1.5, 40)
+        found = agreement.concordance(x + rng.normal(0, 0.6, 40), 0.5 + x + rng.normal(0, 0.6, 40))
+        inside += found.interval.low <= truth <= found.interval.high
+    assert 0.93 < inside / 1000 < 0.97
+
+
+def test_the_band_of_the_line_is_the_interval_of_its_mean():
+    x, y = np.array(WRIGHT, float), np.array(MINI, float)
+    found = agreement.regression(x, y)
+    low, high = found.band([x.mean(), 0.0])
+    half = stats.t.ppf(0.975, 15) * found.residual_sd / math.sqrt(17)
+    assert (low[0], high[0]) == pytest.approx((y.mean() - half, y.mean() + half))
+    assert (low[1], high[1]) == pytest.approx(tuple(found.intercept_interval))
+
+
+def test_rounding_is_no_finding():
+    """A shift by 0.1 has no spread and no trend but in its last digits."""
+    a = np.random.default_rng(7).uniform(1, 8, 50)
+    found = agreement.bland_altman(a + 0.1, a)
+    assert (found.sd, found.inside) == (0.0, 1.0)
+    assert found.proportional.slope == 0.0
+    with pytest.raises(InputError, match=r"the same difference 0\.1"):
+        agreement.paired_t(a + 0.1, a)
+    with pytest.raises(InputError, match=r"the same value 0\.3"):
+        agreement.pearson([0.3, 0.1 + 0.2, 0.3], [1, 2, 3])
+    with pytest.raises(InputError, match="groups that vary"):
+        agreement.unpaired_t([0.3, 0.1 + 0.2], [0.6, 0.6])
+
+
+def test_values_whose_squares_overflow_are_refused():
+    with pytest.raises(InputError, match="1e\\+200"):
+        agreement.regression([1, 2, 1e200], [1, 2, 3])
+
+
 def test_tiny_and_huge_values_do_not_lose_the_correlation():
     x = np.array([1.0, 2.0, 4.0, 3.0])
     y = np.array([1.0, 3.0, 4.0, 2.0])

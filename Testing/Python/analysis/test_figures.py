@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from SynthCBVLib.analysis import figures
+from SynthCBVLib.analysis.report import figures
 from SynthCBVLib.errors import InputError
 
 SHAPE = (9, 24, 20)

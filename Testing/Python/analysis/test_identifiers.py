@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from SynthCBVLib.analysis.identifiers import WITHHELD, without_identifiers
+from SynthCBVLib.analysis.report.identifiers import WITHHELD, without_identifiers
 
 
 @pytest.mark.parametrize(

@@ -102,3 +102,72 @@ def test_bad_input_is_named_and_leaves_nothing(files, capsys, fault):
     assert said in captured.err
     assert captured.err.count("\n") == 1
     assert not files["out"].exists()
+
+
+def test_uncertainty_gives_an_interval(files, capsys):
+    values = sitk.GetArrayFromImage(sitk.ReadImage(str(files["map"])))
+    sitk.WriteImage(image(0.1 * values), str(files["double"]))
+    arguments = ["ratios", "--map", f"rCBV={files['map']}", "--regions", str(files["labels"])]
+    arguments += ["--uncertainty", f"rCBV={files['double']}", "--out", str(files["out"])]
+    assert main(arguments) == 0
+    (row,) = table(files)
+    # 10 % in each region, fully correlated; three regions a kind: 0.1 √(2/3) relative.
+    assert float(row["T/WM ratio SD (relative)"]) == pytest.approx(0.1 * np.sqrt(2 / 3), rel=1e-6)
+    assert float(row["T/WM ratio upper limit"]) == pytest.approx(
+        3 * np.exp(1.6448536 * 0.1 * np.sqrt(2 / 3)), rel=1e-6
+    )
+    assert "90%: 2.623 to 3.431" in capsys.readouterr().out
+    assert main([*arguments, "--uncertainty", f"other={files['double']}"]) == 2
+    assert "no map of that name" in capsys.readouterr().err
+
+
+def test_regions_in_several_slices_are_noted_if_asked(files, capsys):
+    labels = sitk.GetArrayFromImage(sitk.ReadImage(str(files["labels"])))
+    labels[2], labels[1][labels[1] == 6] = np.where(labels[1] == 6, 6, 0), 0
+    sitk.WriteImage(image(labels), str(files["labels"]))
+    arguments = ["ratios", "--map", f"map={files['map']}", "--regions", str(files["labels"])]
+    arguments += ["--out", str(files["out"])]
+    assert main(arguments) == 0
+    assert "normalised" not in capsys.readouterr().out
+    assert main([*arguments, "--slice-normalised"]) == 0
+    assert "2 slices of a map that is normalised slice by slice" in capsys.readouterr().out
+
+
+@pytest.fixture
+def head_files(tmp_path, head):
+    paths = {}
+    for name in ("t2w", "rcbv", "mask", "tumour"):
+        paths[name] = str(tmp_path / f"{name}.nii.gz")
+        sitk.WriteImage(getattr(head, name), paths[name])
+    return paths
+
+
+def test_regions_are_proposed_written_and_used_again(head_files, tmp_path, capsys):
+    out = tmp_path / "proposed.csv"
+    arguments = ["ratios", "--map", f"rCBV={head_files['rcbv']}", "--propose", head_files["tumour"]]
+    arguments += ["--anatomy", head_files["t2w"], "--contrast", "T2w", "--mask", head_files["mask"]]
+    assert main([*arguments, "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "to be looked at before use" in printed
+    assert "mid-sagittal plane" in printed
+    written = tmp_path / "proposed_regions.nii.gz"
+    again = tmp_path / "again.csv"
+    arguments = ["ratios", "--map", f"rCBV={head_files['rcbv']}", "--regions", str(written)]
+    assert main([*arguments, "--out", str(again)]) == 0
+    assert again.read_text() == out.read_text()
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--propose", "tumour"], "--anatomy"),
+        (["--propose", "tumour", "--anatomy", "t2w", "--save-regions", "regions.txt"], "suffix"),
+        (["--regions", "tumour", "--anatomy", "t2w"], "--propose"),
+    ],
+)
+def test_options_that_do_not_go_together(head_files, tmp_path, capsys, more, said):
+    arguments = [head_files.get(word, word) for word in more]
+    out = tmp_path / "out.csv"
+    assert main(["ratios", "--map", f"m={head_files['rcbv']}", *arguments, "--out", str(out)]) == 2
+    assert said in capsys.readouterr().err
+    assert not out.exists()

@@ -72,6 +72,27 @@ def test_slices_are_scikit_image_on_each_slice_of_the_crop():
     assert full.psnr == similarity.psnr(real, synthetic, mask)
 
 
+def test_each_slice_has_its_own_values():
+    real, synthetic, mask = pair()
+    data_range = np.ptp(real[BOX])
+    found = similarity.compare(real, synthetic, mask).per_slice
+    np.testing.assert_array_equal([one.slice for one in found], [1, 2, 3, 4])
+    for one in found:
+        crop = (one.slice, *BOX[1:])
+        error = np.mean((real[crop] - synthetic[crop]) ** 2)
+        assert one.psnr == pytest.approx(10 * math.log10(data_range**2 / error))
+    np.testing.assert_array_equal(
+        [one.ssim for one in found], similarity.ssim_slices(real, synthetic, mask).values
+    )
+    np.testing.assert_array_equal(
+        [one.psnr for one in found], similarity.psnr_slices(real, synthetic, mask).values
+    )
+    assert all(math.isinf(one.psnr) for one in similarity.compare(real, real, mask).per_slice)
+    # The error of the volume is the mean error of its slices.
+    errors = [10 ** (-one.psnr / 10) for one in found]
+    assert -10 * math.log10(np.mean(errors)) == pytest.approx(similarity.psnr(real, synthetic, mask))
+
+
 def test_volume_is_scikit_image_on_the_crop():
     rng = np.random.default_rng(1)
     real = rng.normal(size=(16, 16, 16))

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from scipy import ndimage
 
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.imaging.brainmask import brain_mask
@@ -22,8 +23,7 @@ def patient():
     return DigitalPatient(3)
 
 
-#: The T2w mask takes in the rim between fluid and skull: nothing is lost, but it is too large (TECH_DEBT.md).
-@pytest.mark.parametrize(("modality", "least"), [(Modality.T1W, 0.96), (Modality.T2W, 0.89)])
+@pytest.mark.parametrize(("modality", "least"), [(Modality.T1W, 0.96), (Modality.T2W, 0.93)])
 def test_brain_of_a_digital_patient_with_skull(patient, modality, least):
     image = patient.study([modality]).images[modality]
     mask = brain_mask(image, modality)
@@ -39,6 +39,28 @@ def test_brain_of_a_digital_patient_with_skull(patient, modality, least):
 def test_skull_stripped_image_is_its_own_mask(head):
     image = head.image("T1w", (2.5, 2.5, 2.5), (72, 84, 64), skull=False)
     assert dice(array(brain_mask(image, Modality.T1W)), head.brain(image)) > 0.97
+
+
+def test_loosely_cut_image_gives_the_tissue_in_it(head):
+    image = head.image("T1w", (2.5, 2.5, 2.5), (72, 84, 64), noise=0.0)
+    mask = head.brain(image)
+    wide = ndimage.binary_dilation(mask, iterations=3)
+    cut = like(np.where(wide, sitk.GetArrayFromImage(image), 0).astype(np.float32), image)
+    found = array(brain_mask(cut, Modality.T1W))
+    assert dice(found, mask) > dice(wide, mask) + 0.02
+    assert np.count_nonzero(found & mask) > 0.99 * np.count_nonzero(mask)
+
+
+@pytest.mark.parametrize("direction", [0.7, -0.7])
+def test_shading_along_the_head_loses_nothing(head, direction):
+    image = head.image("T2w", (2.5, 2.5, 4.0), (72, 84, 40))
+    shape = sitk.GetArrayViewFromImage(image).shape
+    shading = np.exp(direction * np.linspace(-1, 1, shape[0]))[:, None, None]
+    shaded = like((sitk.GetArrayFromImage(image) * shading).astype(np.float32), image)
+    brain = head.brain(image)
+    found = array(brain_mask(shaded, Modality.DWI))
+    assert np.count_nonzero(found & brain) > 0.98 * np.count_nonzero(brain)
+    assert dice(found, brain) > 0.93
 
 
 def test_orientation_and_intensity_scale_do_not_matter(head):
@@ -76,9 +98,11 @@ def test_real_images(shared_data):
     folder = shared_data / "siemens_pcasl"
     anatomy = read_image(folder / "T1w_brain_2mm.nii.gz")
     mask = array(brain_mask(anatomy, Modality.T1W))
-    tissue = sitk.GetArrayFromImage(anatomy) > 300  # grey and white matter, not dura
-    assert np.count_nonzero(tissue & mask) > 0.97 * np.count_nonzero(tissue)
-    assert 1.2 < np.count_nonzero(mask) * np.prod(anatomy.GetSpacing()) / 1e6 < 1.6
+    # Grey and white matter, and a little of the meninges at the edge of the cut
+    tissue = sitk.GetArrayFromImage(anatomy) > 300
+    assert np.count_nonzero(tissue & mask) > 0.98 * np.count_nonzero(tissue)
+    # The file was cut with a wide margin (2.06 l); the mask keeps some dura rather than lose cortex
+    assert 1.2 < np.count_nonzero(mask) * np.prod(anatomy.GetSpacing()) / 1e6 < 1.75
     m0 = read_image(folder / "pcasl3d_m0.nii.gz")
     litres = np.count_nonzero(array(brain_mask(m0, Modality.DWI))) * np.prod(m0.GetSpacing()) / 1e6
     assert 1.2 < litres < 1.6

@@ -114,6 +114,28 @@ def test_half_a_turn_of_a_lost_orientation_is_undone(head, fixed):
     assert after > 0.9 > before
 
 
+@pytest.mark.parametrize("angles", [(0, 0, 70), (70, 0, 0), (35, -50, 60)])
+def test_large_turn_ends_right_or_not_at_all(head, fixed, angles):
+    pose = pose_of(angles, (5, -4, 6))
+    moving = head.image("T2w", (3.0, 3.0, 3.0), (72, 72, 72), pose, seed=6)
+    result = register(moving, fixed)
+    errors = target_errors(head, fixed, result.transform, pose.GetInverse())
+    assert result.applied
+    assert np.median(errors) < 0.5
+
+
+def test_shading_of_the_coil_does_not_pull(head, fixed):
+    pose = pose_of((4, -3, 5), (6, -5, 4))
+    moving = head.image("T1w", (2.5, 2.5, 2.5), (72, 84, 64), pose, seed=2)
+    shaded = []
+    for image, slope in ((fixed, (0.006, 0.0, 0.004)), (moving, (-0.006, 0.005, 0.0))):
+        z, y, x = (c.astype(float) for c in np.indices(image.GetSize()[::-1]))
+        along = sum(s * (c - c.mean()) * 2.5 for s, c in zip(slope, (x, y, z), strict=True))
+        shaded.append(like((sitk.GetArrayFromImage(image) * np.exp(along)).astype(np.float32), image))
+    result = register(shaded[1], shaded[0])
+    assert np.median(target_errors(head, fixed, result.transform, pose.GetInverse())) < 0.3
+
+
 def test_scale_beyond_all_plausibility_is_refused(head, fixed):
     pose = sitk.AffineTransform(3)
     pose.SetMatrix((np.eye(3) * 1.65).ravel().tolist())

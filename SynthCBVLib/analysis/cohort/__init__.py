@@ -1,0 +1,1 @@
+"""Cohorts: the table of cases, its statistics, figures and report."""

@@ -1,0 +1,41 @@
+"""ROC analysis: areas with intervals, comparisons, operating points."""
+
+from SynthCBVLib.analysis.roc.areas import (
+    CUT_OFFS,
+    Auc,
+    Comparison,
+    Curve,
+    CutOff,
+    Direction,
+    OperatingPoint,
+    RateIntervals,
+    area_correlation,
+    auc,
+    compare,
+    compare_areas,
+    compare_independent,
+    curve,
+    hanley_mcneil_error,
+    operating_point,
+    youden,
+)
+
+__all__ = [
+    "CUT_OFFS",
+    "Auc",
+    "Comparison",
+    "Curve",
+    "CutOff",
+    "Direction",
+    "OperatingPoint",
+    "RateIntervals",
+    "area_correlation",
+    "auc",
+    "compare",
+    "compare_areas",
+    "compare_independent",
+    "curve",
+    "hanley_mcneil_error",
+    "operating_point",
+    "youden",
+]
