@@ -3,12 +3,11 @@
 import importlib.util
 import sys
 import unittest
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Union
 
 import numpy as np
-import qt
 import SimpleITK as sitk
 import slicer
 import vtk
@@ -38,6 +37,7 @@ if importlib.util.find_spec("SynthCBVLib") is None:  # developer mode: the libra
 
 from SynthCBVLib.errors import InputError  # noqa: E402
 from SynthCBVLib.imaging.study import Modality  # noqa: E402
+from SynthCBVLib.panel.analysis import AnalysisLogic  # noqa: E402
 from SynthCBVLib.panel.background import (  # noqa: E402
     BackgroundSynthesis,
     Listener,
@@ -47,7 +47,6 @@ from SynthCBVLib.panel.background import (  # noqa: E402
 from SynthCBVLib.panel.dependencies import ensure_packages  # noqa: E402
 from SynthCBVLib.panel.jobs import Failed  # noqa: E402
 from SynthCBVLib.panel.processes import Launcher, launch_in_slicer  # noqa: E402
-from SynthCBVLib.panel.ratios import ratio_table  # noqa: E402
 from SynthCBVLib.panel.regions import RegionsSection  # noqa: E402
 from SynthCBVLib.panel.selection import Workflow, selection_from  # noqa: E402
 from SynthCBVLib.panel.study import StudySection  # noqa: E402
@@ -253,7 +252,7 @@ class SynthCBVWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.regionsSection.finished(table)
 
 
-class SynthCBVLogic(ScriptedLoadableModuleLogic):
+class SynthCBVLogic(AnalysisLogic, ScriptedLoadableModuleLogic):
     """What the panel's buttons do, for the Python console and for scripts.
 
     Parameters
@@ -263,6 +262,7 @@ class SynthCBVLogic(ScriptedLoadableModuleLogic):
     """
 
     def __init__(self, launch: Launcher = launch_in_slicer) -> None:
+        AnalysisLogic.__init__(self)
         ScriptedLoadableModuleLogic.__init__(self)
         self.launch = launch
         self._background: BackgroundSynthesis | None = None
@@ -354,54 +354,6 @@ class SynthCBVLogic(ScriptedLoadableModuleLogic):
             self._ticker.stop()
         if self.running:
             self._background.cancel()
-
-    def computeRatios(
-        self,
-        regions: RegionsNode,
-        maps: Mapping[str, vtkMRMLScalarVolumeNode],
-        name: str = "T/WM ratios",
-        waitForCompletion: bool = True,
-        finished: Callable[[vtkMRMLTableNode | None, InputError | None], None] | None = None,
-    ) -> vtkMRMLTableNode | None:
-        """Compute the tumour-to-white-matter ratio of maps.
-
-        Parameters
-        ----------
-        regions : vtkMRMLSegmentationNode or vtkMRMLLabelMapVolumeNode
-            Regions whose names start with Tumour and White matter.
-        maps : Mapping
-            Map by the name of its row.
-        name : str
-            Name of the table node.
-        waitForCompletion : bool
-            Compute now; otherwise at the next turn of Slicer's event loop.
-        finished : callable, optional
-            Called with the table and None, or with None and the error, if not waiting.
-
-        Returns
-        -------
-        vtkMRMLTableNode or None
-            The table, if waiting for completion.
-
-        Raises
-        ------
-        InputError
-            If a region is missing, empty or outside a map.
-        """
-        if waitForCompletion:
-            return ratio_table(regions, maps, name)
-
-        def later() -> None:
-            table, problem = None, None
-            try:
-                table = ratio_table(regions, maps, name)
-            except InputError as error:
-                problem = error
-            if finished is not None:
-                finished(table, problem)
-
-        qt.QTimer.singleShot(0, later)
-        return None
 
     def fitIvim(
         self,

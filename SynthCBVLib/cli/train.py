@@ -34,9 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--preset", "--workflow", dest="preset", choices=tuple(PRESETS), required=True, help=described
     )
     parser.add_argument("--out", type=Path, required=True, help="weights file to write (.safetensors)")
+    # torchrun takes --run for an option of its own, hence two names.
     parser.add_argument(
-        "--run", type=Path, help="folder of the run: cases, checkpoint, metrics; resumed if it exists"
-    )
+        "--folder", "--run", dest="folder", type=Path, metavar="FOLDER",
+        help="folder of the run: cases, checkpoint, metrics; resumed if it exists",
+    )  # fmt: skip
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--steps", type=int, help="optimiser steps (default: the preset's length)")
     length.add_argument("--epochs", type=int, help="times to go through the training set")
@@ -82,7 +84,7 @@ def run(args: argparse.Namespace) -> None:
     _check(args)
     chosen = preset(args.preset)
     config = _config(args, chosen.config)
-    folder = args.run or Path("runs") / args.out.stem
+    folder = args.folder or Path("runs") / args.out.stem
     start = load_model(args.start) if args.start else None
     with team() as together:
         card, folders = _prepared(args, chosen.card, folder, together)

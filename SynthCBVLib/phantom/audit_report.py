@@ -97,12 +97,12 @@ def write_pictures(folder: Path) -> list[Path]:
     return paths
 
 
-#: Patients in the pictures: audited ones, taken for a lesion that shows well.
-SHOWN = {"wildtype": 40000, "mutant": 40021}
-SLICES = {"none": 40005, "wildtype": 40000}
+#: Patients in the pictures, taken for a lesion that shows well; nothing was tuned on them.
+SHOWN = {"wildtype": 6008, "mutant": 6015}
+SLICES = {"none": 6005, "wildtype": 6008}
 DISEASES = [
-    ("recurrence", 42000, "recurrence"),
-    ("recurrence", 42010, "recurrence, late blood"),
+    ("recurrence", 42005, "recurrence"),
+    ("recurrence", 42004, "recurrence, late blood"),
     ("response", 42000, "treatment response"),
     ("metastasis", 42003, "metastases"),
 ]

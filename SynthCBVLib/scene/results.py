@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import SimpleITK as sitk
 
 from SynthCBVLib.errors import InputError
+from SynthCBVLib.imaging.quality import Finding
 from SynthCBVLib.scene.application import current_scene
 from SynthCBVLib.scene.volumes import image_to_volume
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 #: Node attributes of a synthesised map: how it was made, and what was noticed on the way (JSON).
 PROVENANCE_ATTRIBUTE = "SynthCBV.Provenance"
 FINDINGS_ATTRIBUTE = "SynthCBV.Findings"
+#: Roles under which a synthesised map knows its uncertainty and brain mask; saved with the scene.
+UNCERTAINTY_ROLE, MASK_ROLE = "SynthCBVUncertainty", "SynthCBVMask"
 COLOURS_NAME = "SynthCBV perfusion"
 #: Black, blue, cyan, green, yellow, red: the perfusion scale that radiologists know, as (position, R, G, B).
 PERFUSION_SCALE = (
@@ -86,8 +89,41 @@ def add_synthesis(
         raise
     for node in made[:2]:
         node.SetAttribute(PROVENANCE_ATTRIBUTE, _json(result.provenance))
-    made[0].SetAttribute(FINDINGS_ATTRIBUTE, _json(result.findings))
+    keep_findings(made[0], result.findings)
+    for role, node in ((UNCERTAINTY_ROLE, made[1]), (MASK_ROLE, made[2])):
+        made[0].SetNodeReferenceID(role, node.GetID())
     return SynthesisNodes(*made)
+
+
+def uncertainty_of(node: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLScalarVolumeNode | None:
+    """Give the uncertainty map that came with a synthesised map; None for other maps."""
+    return node.GetNodeReference(UNCERTAINTY_ROLE)
+
+
+def mask_of(node: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLLabelMapVolumeNode | None:
+    """Give the brain mask that came with a synthesised map; None for other maps."""
+    return node.GetNodeReference(MASK_ROLE)
+
+
+def provenance_of(node: slicer.vtkMRMLNode) -> dict[str, Any]:
+    """Give how a map was made, as `SynthCBVLib.synthesis.Synthesis` tells; empty for other maps."""
+    found = _parsed(node.GetAttribute(PROVENANCE_ATTRIBUTE))
+    return found if isinstance(found, dict) else {}
+
+
+def findings_of(node: slicer.vtkMRMLNode) -> list[Finding]:
+    """Give what was noticed when a node was made."""
+    found = _parsed(node.GetAttribute(FINDINGS_ATTRIBUTE))
+    return [
+        Finding(one.get("severity", "info"), one.get("modality"), one.get("what", ""), one.get("remedy", ""))
+        for one in (found if isinstance(found, list) else [])
+        if isinstance(one, dict)
+    ]
+
+
+def keep_findings(node: slicer.vtkMRMLNode, findings: Sequence[object]) -> None:
+    """Put findings on a node, where `findings_of` reads them."""
+    node.SetAttribute(FINDINGS_ATTRIBUTE, _json(findings))
 
 
 def add_ratio_table(
@@ -156,6 +192,14 @@ def _upper(image: sitk.Image, mask: sitk.Image) -> float:
     values = values[np.isfinite(values)]
     upper = float(np.percentile(values, 99.5)) if values.size else 0.0
     return upper if upper > 0 else 1.0
+
+
+def _parsed(text: str | None) -> object:
+    """Read an attribute; None if it is missing or was edited into something else."""
+    try:
+        return json.loads(text or "null")
+    except ValueError:
+        return None
 
 
 def _json(value: object) -> str:

@@ -56,10 +56,10 @@ def cohort_to_node(
     for column in table.columns:
         numeric = is_number_column(column)
         array = vtkDoubleArray() if numeric else vtkStringArray()
-        array.SetName(_shown(column))
+        array.SetName(shown_text(column))
         for cell in table.column(column):
             _check_text(cell, column)
-            array.InsertNextValue((math.nan if cell is None else cell) if numeric else _shown(cell))
+            array.InsertNextValue((math.nan if cell is None else cell) if numeric else shown_text(cell))
         arrays.append(array)
     made = node is None
     if made:
@@ -108,7 +108,7 @@ def add_case_to_node(node: slicer.vtkMRMLTableNode, case: Mapping[str, Cell]) ->
     node : vtkMRMLTableNode
         A cohort, or an empty table.
     case : mapping of str to Cell
-        Column -> value, as `SynthCBVLib.analysis.cohort_table.case_row` makes it.
+        Column -> value, as `SynthCBVLib.analysis.cohort.case.case_row` makes it.
 
     Returns
     -------
@@ -118,7 +118,7 @@ def add_case_to_node(node: slicer.vtkMRMLTableNode, case: Mapping[str, Cell]) ->
     Raises
     ------
     InputError
-        As `cohort_from_node` and `SynthCBVLib.analysis.cohort_table.add_case`; the node is unchanged then.
+        As `cohort_from_node` and `SynthCBVLib.analysis.cohort.table.add_case`; the node is unchanged then.
     """
     empty = node.GetTable() is None or not node.GetNumberOfColumns()
     added = add_case(CohortTable() if empty else cohort_from_node(node), case)
@@ -160,7 +160,7 @@ def _in_full(table: CohortTable, kept: str | None) -> CohortTable:
         before = CohortTable(tuple(found["columns"]), tuple(map(tuple, found["rows"])))
     except (ValueError, TypeError, KeyError):  # no attribute, or one that something else has written
         return table
-    names = {_shown(name): name for name in before.columns}
+    names = {shown_text(name): name for name in before.columns}
     columns = tuple(names.get(name, name) for name in table.columns)
     own = {_key(record): record for record in before.records()}
     rows = []
@@ -171,18 +171,18 @@ def _in_full(table: CohortTable, kept: str | None) -> CohortTable:
 
 
 def _key(record: Mapping[str, Cell]) -> tuple[str, str]:
-    return _shown(record.get("subject")), _shown(record.get("model"))
+    return shown_text(record.get("subject")), shown_text(record.get("model"))
 
 
 def _same(cell: Cell, kept: Cell) -> Cell:
     """Give the value kept if the cell is what Slicer makes of it, else the cell."""
     if isinstance(cell, float) and isinstance(kept, float):
         return kept if math.isclose(cell, kept, rel_tol=1e-5, abs_tol=1e-300) else cell
-    return kept if isinstance(kept, str) and _shown(cell) == _shown(kept) else cell
+    return kept if isinstance(kept, str) and shown_text(cell) == shown_text(kept) else cell
 
 
-def _shown(cell: Cell) -> str:
-    """Give a text as the node holds it."""
+def shown_text(cell: Cell) -> str:
+    """Give a text as table nodes hold it: one line, without quotation marks."""
     return (
         ""
         if cell is None

@@ -49,6 +49,17 @@ def describe(
             for modality, transform in prepared.transforms.items()
             if modality is not prepared.reference_modality
         },
+        "motion": [
+            {
+                "parameters": list(moved.transform.GetParameters()),
+                "fixed_parameters": list(moved.transform.GetFixedParameters()),
+                "before": moved.before,
+                "after": moved.after,
+                "displacement": moved.displacement,
+                "applied": moved.applied,
+            }
+            for moved in prepared.motion
+        ],
         "findings": [asdict(finding) for finding in findings],
     }
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from SynthCBVLib.errors import InputError
+from SynthCBVLib.networks.iedn import IEDN
 from SynthCBVLib.networks.synchronised import synchronised
 
 #: The first process prepares cases, perhaps for hours, while the others wait.
@@ -79,9 +80,8 @@ class Team:
             return network
         synchronised(network)
         # Encoders of inputs that no process has in a step get no gradient, as in one process.
-        return nn.parallel.DistributedDataParallel(
-            network, broadcast_buffers=False, find_unused_parameters=True
-        )
+        unused = isinstance(network, IEDN)
+        return nn.parallel.DistributedDataParallel(network, find_unused_parameters=unused)
 
     def wait(self) -> None:
         """Wait for the others."""

@@ -1,8 +1,8 @@
 # ruff: noqa: T201
 """Measure rigid registration side by side on digital patients and print a table.
 
-python Testing/Benchmarks/bench_registration.py [--trials 20] [--seed 3101] [--cores 1] [--grid 2mm|compact]
-    [--cache FOLDER] [--without-peers]
+python Testing/Benchmarks/bench_registration.py [--patients 5] [--moves 4] [--peer-trials 5] [--seed 5000]
+    [--cores 1] [--grid 2mm|compact] [--cache FOLDER] [--without-peers]
 
 On top of the head's own poses, the moving image's header gets a random turn (each axis within 10 degrees) and
 shift (each within 12 mm). The target registration error is taken at the brain's points. Peers that are not
@@ -92,11 +92,11 @@ def images(seed: int, grid: str, cache: Path) -> Path:
     return folder
 
 
-def case(folder: Path, seed: int, moving_name: str, fixed_name: str) -> Case:
+def case(folder: Path, seed: int, moving_name: str, fixed_name: str, move: int = 0) -> Case:
     moving, fixed = (
         sitk.ReadImage(str(folder / f"{name}.nii.gz"), sitk.sitkFloat32) for name in (moving_name, fixed_name)
     )
-    rng = np.random.default_rng((seed, [pair[0] for pair in PAIRS].index(moving_name)))
+    rng = np.random.default_rng((seed, [pair[0] for pair in PAIRS].index(moving_name), move))
     extra = sitk.Euler3DTransform()
     extra.SetRotation(*np.deg2rad(rng.uniform(-10, 10, 3)).tolist())
     extra.SetTranslation(rng.uniform(-12, 12, 3).tolist())
@@ -179,8 +179,10 @@ def measure(align: Align, cases: list[Case]) -> tuple[list[float], float, float]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--trials", type=int, default=20, help="patients a pair")
-    parser.add_argument("--seed", type=int, default=3101, help="of the first patient")
+    parser.add_argument("--patients", type=int, default=5)
+    parser.add_argument("--moves", type=int, default=4, help="random turns and shifts of each patient")
+    parser.add_argument("--peer-trials", type=int, default=20, help="so many of all trials for the peers")
+    parser.add_argument("--seed", type=int, default=5000, help="of the first patient")
     parser.add_argument("--cores", type=int, default=1)
     parser.add_argument("--grid", choices=GRIDS, default="2mm")
     parser.add_argument("--cache", type=Path, help="folder to keep simulated images in")
@@ -195,25 +197,34 @@ def main() -> None:
         tools.append(("itk-elastix", "itk", lambda m, f: with_elastix(m, f, args.cores)))
     with tempfile.TemporaryDirectory() as scratch:
         cache = args.cache or Path(scratch)
-        seeds = range(args.seed, args.seed + args.trials)
+        seeds = range(args.seed, args.seed + args.patients)
         folders = {seed: images(seed, args.grid, cache) for seed in seeds}
-        print(f"{args.trials} patients, {args.grid}, {args.cores} core(s); load {os.getloadavg()[0]:.1f}")
         print(
-            "| pair | tool | median TRE mm | worst trial mm | CPU s | clock s | CPU of SynthCBV / its |\n"
-            "|---|---|---|---|---|---|---|"
+            f"{args.patients} patients, {args.moves} positions each, {args.grid}, {args.cores} core(s), "
+            f"load {os.getloadavg()[0]:.1f}"
+        )
+        print(
+            "| pair | tool | trials | median TRE mm | worst trial mm | CPU s | clock s | "
+            "CPU of SynthCBV / its |\n|---|---|---|---|---|---|---|---|"
         )
         for pair in PAIRS:
-            cases = [case(folder, seed, *pair) for seed, folder in folders.items()]
+            # Patients vary first, so that the peers' trials are of different ones.
+            cases = [
+                case(folder, seed, *pair, move)
+                for move in range(args.moves)
+                for seed, folder in folders.items()
+            ]
             own = None
             for name, package, align in tools:
                 if package is not None and find_spec(package) is None:
-                    print(f"| {pair[0]}->{pair[1]} | {name} | not installed | | | | |")
+                    print(f"| {pair[0]}->{pair[1]} | {name} | not installed | | | | | |")
                     continue
-                errors, processor, clock = measure(align, cases)
+                some = cases if package is None else cases[: args.peer_trials]
+                errors, processor, clock = measure(align, some)
                 own = own or processor
                 print(
-                    f"| {pair[0]}->{pair[1]} | {name} | {np.median(errors):.3f} | {max(errors):.2f} | "
-                    f"{processor:.2f} | {clock:.2f} | {own / processor:.2f} |",
+                    f"| {pair[0]}->{pair[1]} | {name} | {len(errors)} | {np.median(errors):.3f} | "
+                    f"{max(errors):.2f} | {processor:.2f} | {clock:.2f} | {own / processor:.2f} |",
                     flush=True,
                 )
 

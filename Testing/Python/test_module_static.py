@@ -181,4 +181,4 @@ def test_qt_stays_where_it_belongs():
         isinstance(node, ast.Import) and any(alias.name in ("qt", "ctk") for alias in node.names)
         for node in ast.walk(tree)
     )}  # fmt: skip
-    assert with_qt == {"SynthCBV.py", "ticker.py"}
+    assert with_qt == {"ticker.py"}

@@ -24,6 +24,7 @@ from SynthCBVLib.analysis.cohort.groups import (
 )
 from SynthCBVLib.analysis.cohort.pairs import pair_analysis
 from SynthCBVLib.analysis.cohort.results import MEASURES, CohortAnalysis, Summary
+from SynthCBVLib.analysis.cohort.scores import rater_analysis
 from SynthCBVLib.analysis.cohort.table import CohortTable, is_number_column
 from SynthCBVLib.analysis.cohort.values import LARGEST_RATIO, CohortValues
 from SynthCBVLib.errors import InputError
@@ -102,9 +103,11 @@ def analyze(
             for first, second in combinations([found.measure for found in rocs], 2)
             if (one := roc_comparison(cohort, first, second, positive, direction))
         ]
+    raters = rater_analysis(cohort)
     return CohortAnalysis(
         cohort.table, groups, positive, direction, _summaries(cohort.table), tuple(pairs), tuple(comparisons),
         tuple(rocs), tuple(contrasts), tuple(cohort.not_computed), tuple(cohort.notes), cohort.confidence,
+        raters,
     )  # fmt: skip
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from SynthCBVLib.analysis.cohort.plots import Chart, Series
+from SynthCBVLib.analysis.report.canvas import new_figure
 from SynthCBVLib.analysis.report.figures import png
 from SynthCBVLib.analysis.report.montage import FOOTER
-from SynthCBVLib.errors import InputError
 from SynthCBVLib.imaging.files import written_whole
 
 if TYPE_CHECKING:
@@ -29,17 +29,7 @@ def draw_chart(chart: Chart) -> Figure:
     InputError
         If matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise InputError(
-            "figures", "matplotlib is not installed", "matplotlib 3.9 or later", "Install it with pip."
-        ) from None
-    figure = Figure(
-        figsize=(7.4, 5.4) if chart.equal else (7.8, 4.6), layout="constrained", facecolor="white"
-    )
-    FigureCanvasAgg(figure)
+    figure = new_figure(figsize=(7.4, 5.4) if chart.equal else (7.8, 4.6), layout="constrained")
     axes = figure.add_subplot()
     for series in chart.series:
         _draw(axes, series)

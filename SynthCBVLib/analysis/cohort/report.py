@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from SynthCBVLib import __version__
 from SynthCBVLib.analysis.cohort.figures import chart_png
 from SynthCBVLib.analysis.cohort.plots import Chart, charts
-from SynthCBVLib.analysis.cohort.results import CohortAnalysis
-from SynthCBVLib.analysis.cohort.statistics import ALL, StatisticRow, p_text, sentences, statistic_rows
+from SynthCBVLib.analysis.cohort.results import ALL, CohortAnalysis, StatisticRow
+from SynthCBVLib.analysis.cohort.scores import PREFIX
+from SynthCBVLib.analysis.cohort.statistics import p_text, sentences, statistic_rows
 from SynthCBVLib.analysis.cohort.table import Cell, is_number_column
 from SynthCBVLib.analysis.report.case import LIMITS, TRAINED_ON
 from SynthCBVLib.analysis.report.html import number, page, picture, table, text
@@ -46,12 +47,12 @@ def write_cohort_report(
     path : path-like
         HTML file.
     analysis : CohortAnalysis
-        Of `SynthCBVLib.analysis.cohort_analysis.analyze`.
+        Of `SynthCBVLib.analysis.cohort.analysis.analyze`.
     title : str
         Heading of the page.
     show_subjects : bool
-        Show subjects' labels and the table's extra columns, which may name people; otherwise cases are
-        numbered and only known columns are shown.
+        Show subjects' labels, raters' names and the table's extra columns, which may name people; otherwise
+        cases and raters are numbered and only known columns are shown.
     figures : sequence of (Chart, bytes), optional
         Charts with their PNG, if they were drawn already.
 
@@ -66,6 +67,13 @@ def write_cohort_report(
     return Path(path)
 
 
+def _shown_names(columns: Sequence[str], show_subjects: bool) -> dict[str, str]:
+    """Give the columns' names as shown: raters are numbered unless people may be named."""
+    scores = [name for name in columns if name.lower().startswith(PREFIX)]
+    numbered = {name: f"score, rater {i}" for i, name in enumerate(scores, start=1)}
+    return {name: name if show_subjects else numbered.get(name, name) for name in columns}
+
+
 def cohort_report_html(
     analysis: CohortAnalysis,
     *,
@@ -78,16 +86,17 @@ def cohort_report_html(
         title = str(without_identifiers(title))
     if figures is None:
         figures = [(chart, chart_png(chart)) for chart in charts(analysis)]
+    names = _shown_names(analysis.table.columns, show_subjects)
     body = [
         f"<header><h1>{text(title)}</h1><p>SynthCBV {text(__version__)}</p></header>\n",
         '<div class="banner"><strong>Research demonstration – not for diagnosis.</strong> ',
         f"{text(TRAINED_ON)} This holds for the weights that come with SynthCBV; for others see their model "
         "card.</div>\n",
         _in_words(analysis),
-        _findings(analysis),
+        _findings(analysis, names),
         _figures(figures),
-        _statistics(analysis),
-        _cases(analysis, show_subjects),
+        _statistics(analysis, names),
+        _cases(analysis, show_subjects, names),
         _provenance(analysis),
         "<section><h2>Limits of use</h2><ul>",
         "".join(f"<li>{text(limit)}</li>" for limit in (*LIMITS, *COHORT_LIMITS)),
@@ -102,11 +111,11 @@ def _in_words(analysis: CohortAnalysis) -> str:
     return f"<section><h2>Results in words</h2><ul>{items}</ul></section>\n"
 
 
-def _findings(analysis: CohortAnalysis) -> str:
+def _findings(analysis: CohortAnalysis, names: Mapping[str, str]) -> str:
     rows = [['<span class="badge info">note</span>', text(note), "–"] for note in analysis.notes]
     for column, count in analysis.table.missing().items():
         if is_number_column(column) and 0 < count < len(analysis.table):
-            what = f"{column}: {count} of {len(analysis.table)} cases without a value."
+            what = f"{names[column]}: {count} of {len(analysis.table)} cases without a value."
             told = "They are left out of the statistics that need it, and counted there."
             rows.append(['<span class="badge warning">missing</span>', text(what), told])
     for one in analysis.not_computed:
@@ -124,18 +133,22 @@ def _figures(figures: Sequence[tuple[Chart, bytes]]) -> str:
     return f'<section class="charts"><h2>Figures</h2>{shown}</section>\n'
 
 
-def _statistics(analysis: CohortAnalysis) -> str:
+def _statistics(analysis: CohortAnalysis, names: Mapping[str, str]) -> str:
     rows = statistic_rows(analysis)
     parts = ["<section><h2>Statistics</h2>\n"]
     for what in dict.fromkeys(row.subject_of for row in rows if row.section == "Agreement"):
         own = [row for row in rows if row.section == "Agreement" and row.subject_of == what]
         parts.append(f"<h3>{text(what)}</h3>\n" + _by_group(own))
-    for section, heading in (("Groups", "T/WM ratios of the groups"), ("ROC", "ROC curves")):
+    for section, heading in (
+        ("Groups", "T/WM ratios of the groups"),
+        ("ROC", "ROC curves"),
+        ("Raters", "Scores of raters"),
+    ):
         own = [row for row in rows if row.section == section]
         if own:
             parts.append(f"<h3>{heading}</h3>\n" + _row_by_row(own))
     if analysis.summaries:
-        parts.append("<h3>Columns of the table</h3>\n" + _summaries(analysis))
+        parts.append("<h3>Columns of the table</h3>\n" + _summaries(analysis, names))
     parts.append(
         f'<p class="soft">Intervals at {analysis.confidence:.0%}, two-sided. n: cases that went in; missing: '
         "cases left out because a value is missing or not finite. Differences are real – map. P of Pearson's "
@@ -166,13 +179,13 @@ def _row_by_row(rows: Sequence[StatisticRow]) -> str:
         ]
         for row in rows
     ]
-    return table(["Map", "Group", "Statistic", "n (missing)", "Value"], lines, (3, 4))
+    return table(["What", "Group", "Statistic", "n (missing)", "Value"], lines, (3, 4))
 
 
-def _summaries(analysis: CohortAnalysis) -> str:
+def _summaries(analysis: CohortAnalysis, names: Mapping[str, str]) -> str:
     lines = [
         [
-            text(one.column), text(f"{one.n} ({one.n_missing})"),
+            text(names[one.column]), text(f"{one.n} ({one.n_missing})"),
             *(text(_shown(value)) for value in (one.mean, one.sd, one.median, one.low, one.high)),
         ]
         for one in analysis.summaries
@@ -194,7 +207,7 @@ def _number(row: StatisticRow | None) -> str:
     return f'{value} <span class="soft">{text(beside)}</span>'
 
 
-def _cases(analysis: CohortAnalysis, show_subjects: bool) -> str:
+def _cases(analysis: CohortAnalysis, show_subjects: bool, names: Mapping[str, str]) -> str:
     cohort = analysis.table
     columns = [
         column
@@ -218,7 +231,8 @@ def _cases(analysis: CohortAnalysis, show_subjects: bool) -> str:
         else '<p class="soft">Subjects\' labels and columns beside the known ones are left out, as they may '
         "name people.</p>\n"
     )
-    return f"<section><h2>Cases</h2>\n{table(header, rows, numeric)}{note}{hidden}</section>\n"
+    listed = table([names.get(name, name) for name in header], rows, numeric)
+    return f"<section><h2>Cases</h2>\n{listed}{note}{hidden}</section>\n"
 
 
 def _provenance(analysis: CohortAnalysis) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -17,8 +18,11 @@ from SynthCBVLib.analysis.agreement.results import (
 )
 from SynthCBVLib.analysis.agreement.t_tests import PairedT, TTest
 from SynthCBVLib.analysis.cohort.table import CohortTable
+from SynthCBVLib.analysis.raters.results import Icc, Rwg, ScoreSummary
 from SynthCBVLib.analysis.roc.results import Auc, Comparison, Curve, OperatingPoint
 
+#: Group of rows over the whole table.
+ALL = "all cases"
 #: The maps whose T/WM ratios are analysed: short name -> (column, name to show).
 MEASURES: Mapping[str, tuple[str, str]] = {
     "real": ("ratio_real", "Real rCBV"),
@@ -188,6 +192,69 @@ class RocComparison:
 
 
 @dataclass(frozen=True, eq=False)
+class RaterAnalysis:
+    """What raters scored, and how far they agree.
+
+    Attributes
+    ----------
+    raters : tuple of str
+        Who scored.
+    n, n_missing : int
+        Cases that every rater scored, and the others.
+    summary : ScoreSummary
+        All scores that were given.
+    meanings : tuple of str
+        What the scores of the summary mean.
+    icc : Icc or None
+        ICC(2,1) over the cases that every rater scored.
+    rwg : Rwg or None
+        Within-group agreement over the same cases.
+    """
+
+    raters: tuple[str, ...]
+    n: int
+    n_missing: int
+    summary: ScoreSummary
+    meanings: tuple[str, ...]
+    icc: Icc | None
+    rwg: Rwg | None
+
+
+@dataclass(frozen=True)
+class StatisticRow:
+    """One number with all that belongs to it.
+
+    Attributes
+    ----------
+    section : str
+        Agreement, Groups, ROC, Raters or Summary.
+    subject_of : str
+        What was measured or compared, such as "Synthetic rCBV against Real rCBV".
+    group : str
+        Group, or "all cases".
+    statistic : str
+        Name of the number.
+    n, n_missing : int
+        Cases that went in, and those left out for a missing value.
+    value, low, high : float
+        The number and its confidence interval; NaN without one.
+    p : float
+        Two-sided P; NaN without one.
+    """
+
+    section: str
+    subject_of: str
+    group: str
+    statistic: str
+    n: int
+    n_missing: int
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+    p: float = math.nan
+
+
+@dataclass(frozen=True, eq=False)
 class CohortAnalysis:
     """All statistics of a cohort.
 
@@ -215,6 +282,8 @@ class CohortAnalysis:
         What a reader of the numbers has to know, full sentences.
     confidence : float
         Level of all intervals.
+    raters : RaterAnalysis or None
+        Of the score columns; None without scores.
     """
 
     table: CohortTable
@@ -229,6 +298,7 @@ class CohortAnalysis:
     not_computed: tuple[NotComputed, ...]
     notes: tuple[str, ...]
     confidence: float
+    raters: RaterAnalysis | None = None
 
     def pair(self, measure: str, group: str | None = None) -> PairAnalysis | None:
         """Give the analysis of a measure in a group (None: all cases), or None if there is none."""

@@ -5,56 +5,24 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, fields
 from pathlib import Path
 
 from SynthCBVLib.analysis.agreement.results import Interval
 from SynthCBVLib.analysis.arrays import csv_text
 from SynthCBVLib.analysis.cohort.results import (
+    ALL,
     MEASURES,
     CohortAnalysis,
     GroupAnalysis,
     PairAnalysis,
     RocAnalysis,
+    StatisticRow,
 )
+from SynthCBVLib.analysis.cohort.scores import rater_rows, rater_sentences
 from SynthCBVLib.imaging.files import written_whole
 
 _NONE = Interval(math.nan, math.nan)
-ALL = "all cases"
-
-
-@dataclass(frozen=True)
-class StatisticRow:
-    """One number with all that belongs to it.
-
-    Attributes
-    ----------
-    section : str
-        Agreement, Groups, ROC or Summary.
-    subject_of : str
-        What was measured or compared, such as "Synthetic rCBV against Real rCBV".
-    group : str
-        Group, or "all cases".
-    statistic : str
-        Name of the number.
-    n, n_missing : int
-        Cases that went in, and those left out for a missing value.
-    value, low, high : float
-        The number and its confidence interval; NaN without one.
-    p : float
-        Two-sided P; NaN without one.
-    """
-
-    section: str
-    subject_of: str
-    group: str
-    statistic: str
-    n: int
-    n_missing: int
-    value: float
-    low: float = math.nan
-    high: float = math.nan
-    p: float = math.nan
 
 
 #: Headings of the columns, as shown.
@@ -79,6 +47,7 @@ def statistic_rows(analysis: CohortAnalysis) -> list[StatisticRow]:
                 result.difference, *result.interval, result.p,
             )
         )  # fmt: skip
+    rows += rater_rows(analysis.raters)
     for one in analysis.summaries:
         for statistic in ("mean", "sd", "median", "low", "high"):
             name = {"sd": "SD", "low": "smallest", "high": "largest"}.get(statistic, statistic)
@@ -134,7 +103,7 @@ def sentences(analysis: CohortAnalysis) -> list[str]:
             f"({_interval(found.result.interval, analysis.confidence)}; DeLong, "
             f"{p_text(found.result.p)}), {_cases(found.n)}{_without(found.n_missing)}."
         )
-    return said
+    return said + rater_sentences(analysis.raters)
 
 
 def p_text(p: float) -> str:

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 #: Discs keep this far from the segment's border where it is wide enough (mm): a rough outline and the
 #: map's blur both reach across it.
 BORDER = 1.2
+#: The map is smoothed by this (mm, standard deviation in the slice) to choose where discs go: a hot spot has
+#: hot surroundings, noise has not. Without it the discs' means are 6 % above those of true hot spots.
+SMOOTHING = 3.0
 #: What a disc must have inside the segment; tried in this order: (border kept, least share inside).
 DEMANDS = ((BORDER, 0.99), (BORDER / 2, 0.99), (0.0, 0.99), (0.0, 0.9), (0.0, 0.8))
 #: Centres of two discs lie at least this many radii apart.
@@ -218,7 +221,13 @@ class _Scores:
         area: float,
     ) -> None:
         kernel = disc_kernel(pixel, area)
-        self.mean = ndimage.convolve(np.where(np.isfinite(values), values, 0), kernel, mode="constant")
+        known = np.isfinite(values) & ~vessels
+        sigma = (SMOOTHING / pixel[0], SMOOTHING / pixel[1])
+        # Weights leave out what is no part of the segment, so that its surroundings do not cool its border.
+        weight = ndimage.gaussian_filter((known & allowed).astype(float), sigma)
+        total = ndimage.gaussian_filter(np.where(known & allowed, values, 0.0), sigma)
+        calm = np.divide(total, weight, out=np.zeros_like(total), where=weight > 1e-3)
+        self.mean = ndimage.convolve(calm, kernel, mode="constant")
         depth = ndimage.distance_transform_edt(np.pad(allowed, 1), sampling=pixel)[1:-1, 1:-1]
         # The distance is to the centre of the nearest pixel outside; the border lies half a pixel closer.
         depth = depth - min(pixel) / 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -56,6 +57,7 @@ def propose_regions(
     area: float = AREA,
     slices: Literal["one", "any"] = "one",
     plane: SagittalPlane | None = None,
+    others: Mapping[Modality, sitk.Image] | None = None,
     progress: Progress | None = None,
 ) -> ProposedRegions:
     """Propose hot spots inside a tumour segment and white matter opposite them.
@@ -76,6 +78,8 @@ def propose_regions(
         As `propose_tumour`.
     plane : SagittalPlane, optional
         Fitted to the reference by default.
+    others : Mapping of Modality to sitk.Image, optional
+        More anatomical images on the same grid, to tell white matter more surely.
     progress : Progress, optional
         May raise `Cancelled`.
 
@@ -98,7 +102,7 @@ def propose_regions(
     if plane is None:
         plane = midsagittal_plane(reference, mask, tumour_segment)
     report(0.9, "Finding white matter")
-    white = propose_white_matter(reference, map, hot, tumour_segment, plane, mask, contrast, area)
+    white = propose_white_matter(reference, map, hot, tumour_segment, plane, mask, contrast, area, others)
     findings = [*hot.findings, *_plane_findings(plane), *white.findings]
     findings += [
         finding

@@ -59,7 +59,7 @@ def write_report(
     InputError
         If there is no case, images of a case lie on different grids, or the file cannot be written.
     """
-    content = report_html(cases, title=title, show_subject=show_subject).encode("utf-8")
+    content = report_html(cases, title=title, show_subject=show_subject).encode("utf-8", errors="replace")
     with written_whole(path) as (temporary,):
         temporary.write_bytes(content)
     return Path(path)
@@ -113,7 +113,7 @@ def _case(case: CaseReport, index: int, show_subject: bool) -> str:
     parts = [
         f'<section class="case" id="case-{index}"><h2>{text(_heading(case, show_subject))}</h2>\n',
         maps_section(case),
-        ratios_section(case),
+        ratios_section(case, cleaned),
         similarity_section(case),
         findings_section(case, cleaned),
         registration_section(provenance.get("registration")),

@@ -42,6 +42,8 @@ class CaseReport:
         As in `SynthCBVLib.synthesis.Synthesis`.
     subject : str, optional
         Shown only if the report is asked for identifiers.
+    reference_name : str, optional
+        What the reference is; that of the provenance by default.
     """
 
     title: str
@@ -57,6 +59,7 @@ class CaseReport:
     findings: Sequence[Finding] = ()
     provenance: Mapping[str, Any] = field(default_factory=dict)
     subject: str | None = None
+    reference_name: str | None = None
 
     @property
     def model(self) -> Mapping[str, Any]:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import SimpleITK as sitk
 
+from SynthCBVLib.analysis.report.canvas import new_figure
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -70,10 +72,12 @@ def draw(
         Slices, top row first.
     title : str
         Heading, or empty.
-    """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
 
+    Raises
+    ------
+    InputError
+        If matplotlib is not installed.
+    """
     spacing = grid.GetSpacing()
     rows, columns = _window(brain, outlines.values(), spacing)
     height_mm = (rows.stop - rows.start) * spacing[1]
@@ -82,8 +86,7 @@ def draw(
     top, bottom, left = (0.56 if title else 0.3), 0.98, 0.34
     width = left + _COLUMN_INCHES * len(panels) + 0.1
     height = top + cell * len(chosen) + bottom
-    figure = Figure(figsize=(width, height), facecolor="white")
-    FigureCanvasAgg(figure)
+    figure = new_figure(figsize=(width, height))
     for column, panel in enumerate(panels):
         x = (left + column * _COLUMN_INCHES) / width
         image = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ def maps_section(case: CaseReport) -> str:
         case.f_map,
         case.mask,
         case.regions,
-        anatomy_name=str(case.provenance.get("reference", "Anatomy")),
+        anatomy_name=case.reference_name or str(case.provenance.get("reference", "Anatomy")),
         unit=f"rCBV ({case.unit})",
     )
     caption = (
@@ -36,40 +37,50 @@ def maps_section(case: CaseReport) -> str:
     return f"<h3>Maps</h3>\n{picture(png(figure), 'Axial slices of the maps with their regions', caption)}"
 
 
-def ratios_section(case: CaseReport) -> str:
-    """Show the ratios, how sure they are, and what they were made of."""
+def ratios_section(case: CaseReport, cleaned: Callable[[Any], Any]) -> str:
+    """Show the ratios, how sure they are, and what they were made of; `cleaned` takes out identifiers."""
     if not case.ratios:
         return "<h3>Tumour-to-white-matter ratio</h3><p>No regions were given.</p>\n"
     real = next((row for row in case.ratios if row.map.lower().startswith("real")), None)
-    header = ["Map", "T/WM ratio", "Tumour mean", "White-matter mean", "Regions"]
+    levels = {row.interval.level for row in case.ratios if row.interval is not None}
+    header = ["Map", "T/WM ratio"]
+    header += [f"{levels.pop():.0%} interval" if len(levels) == 1 else "Interval"] if levels else []
+    header += ["Tumour mean", "White-matter mean", "Regions"]
     header += ["Difference from real"] if real else []
     rows = []
     for row in case.ratios:
-        ratio = row.ratio
-        cells = [
-            text(row.map),
-            f"<strong>{ratio.ratio:.2f}</strong>",
+        ratio, interval = row.ratio, row.interval
+        cells = [text(cleaned(row.map)), f"<strong>{ratio.ratio:.2f}</strong>"]
+        if "nterval" in header[2]:
+            cells.append("–" if interval is None else f"{interval.lower:.2f} to {text(_two(interval.upper))}")
+        cells += [
             text(ratio.tumour),
             text(ratio.white_matter),
+            text(f"{ratio.n.tumour} + {ratio.n.white_matter}"),
         ]
-        cells.append(text(f"{ratio.n.tumour} + {ratio.n.white_matter}"))
         if real:
-            cells.append(
-                "–" if row is real or not real.ratio.ratio else _percent(ratio.ratio / real.ratio.ratio - 1)
-            )
+            known = row is not real and real.ratio.ratio
+            cells.append(_percent(ratio.ratio / real.ratio.ratio - 1) if known else "–")
         rows.append(cells)
     names = list(dict.fromkeys(region.name for row in case.ratios for region in row.regions))
     detail = []
     for row in case.ratios:
         by_name = {region.name: region for region in row.regions}
-        detail.append([text(row.map)] + [_mean_sd(by_name.get(name)) for name in names])
+        detail.append([text(cleaned(row.map))] + [_mean_sd(by_name.get(name)) for name in names])
+    sure = (
+        " The interval follows from the map's own uncertainty; voxels of a region are taken to err together. "
+        "It does not cover where the regions lie."
+        if any(row.interval is not None for row in case.ratios)
+        else ""
+    )
     return (
         "<h3>Tumour-to-white-matter ratio</h3>\n"
         + table(header, rows, range(1, len(header)))
         + '<p class="soft">Ratio of the mean of the tumour regions’ means to the mean of the white-matter '
-        f"regions’ means. rCBV in its map's unit ({text(case.unit)}).</p>\n"
+        f"regions’ means. Means are in each map's own unit; that of synthetic rCBV: {text(case.unit)}."
+        f"{text(sure)}</p>\n"
         + "<h3>Regions: mean ± SD</h3>\n"
-        + table(["Map", *names], detail, range(1, len(names) + 1))
+        + table(["Map", *(cleaned(name) for name in names)], detail, range(1, len(names) + 1))
     )
 
 
@@ -155,6 +166,10 @@ def _mean_sd(region: Any) -> str:
         return "–"
     spread = "" if region.sd != region.sd else f" ± {number(region.sd, 2)}"
     return text(number(region.mean, 3) + spread)
+
+
+def _two(value: float) -> str:
+    return "∞" if math.isinf(value) else f"{value:.2f}"
 
 
 def _percent(value: float) -> str:

@@ -45,8 +45,11 @@ def stored_pixels(frame: Frame) -> np.ndarray:
     with damage_named(path, "the file"):
         dataset = pydicom.dcmread(path)
         syntax = dataset.file_meta.get("TransferSyntaxUID") if hasattr(dataset, "file_meta") else None
-    if not syntax:
-        raise InputError(path, "no transfer syntax", "an undamaged DICOM file")
+    with damage_named(path, "its transfer syntax"):
+        known = isinstance(syntax, pydicom.uid.UID) and syntax.is_transfer_syntax
+    if not known:
+        seen = f"transfer syntax {str(syntax)[:80]}" if syntax else "no transfer syntax"
+        raise InputError(path, seen, "an undamaged DICOM file", "Send the series again from the archive.")
     kinds = [name for name in ("PixelData", *_FLOATS) if dataset.get(name) is not None]
     if not kinds:
         raise InputError(path, "no pixel data", "an image", "Send the series again from the archive.")

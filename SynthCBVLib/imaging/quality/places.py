@@ -14,8 +14,8 @@ from SynthCBVLib.imaging.quality.noise import foreground
 from SynthCBVLib.imaging.quality.pictures import small
 from SynthCBVLib.imaging.study import Modality
 
-#: Share of the reference's brain that every other image should see; a usual slab misses brain stem and part of
-#: the cerebellum.
+#: Share of the reference's brain that every other image should see; a usual slab misses brain stem and part
+#: of the cerebellum.
 LOWEST_COVERAGE = 0.75
 #: Share of it that may lie beyond the upper, front, back or side edge of an image.
 MOST_BEYOND = 0.015

@@ -18,6 +18,7 @@ from SynthCBVLib.imaging.registration.level import (
     WIDE_MARGIN,
     Level,
     sample_mask,
+    without_brightest,
     without_shading,
 )
 from SynthCBVLib.imaging.registration.starts import Start, find_starts
@@ -40,7 +41,7 @@ TRUSTED_OVERLAP = 0.35
 #: Smallest relative gain of the metric that is worth moving the image for.
 SMALLEST_GAIN = 0.005
 #: Relative gain over all other starts that a turn needs of which a trustworthy header knows nothing.
-GAIN_OF_A_TURN = 0.05
+GAIN_OF_A_TURN = 0.25
 
 
 @dataclass(frozen=True)
@@ -113,9 +114,8 @@ def register(
     wide = sample_mask(fixed, mask, WIDE_MARGIN, fixed_name)
     narrow = wide if mask is not None else sample_mask(fixed, None, NARROW_MARGIN, fixed_name)
     images = without_shading(moving), without_shading(fixed)
-    levels = [
-        Level(*images, narrow if spacing == LEVELS[-1] else wide, spacing) for spacing in LEVELS
-    ]  # fmt: skip
+    levels = [Level(*images, wide, spacing) for spacing in LEVELS[:-1]]
+    levels.append(Level(*map(without_brightest, images), narrow, LEVELS[-1]))
     progress(0.05, "Comparing starting positions")
     trusted = share >= TRUSTED_OVERLAP
     starts, centre = find_starts(levels[0], trusted)

@@ -22,7 +22,10 @@ HEAD_RADIUS = 50.0
 WIDE_MARGIN, NARROW_MARGIN = 12.0, 4.0
 #: What varies over longer ways than this (standard deviation, mm) is the coil's sensitivity.
 COIL_SMOOTHING = 20.0
-_BINS = 32
+#: Signal above this percentile of the head (vessels, fat, enhancement) counts as that much.
+BRIGHTEST = 95.0
+#: Classes of signal at the last level and at the others, which have fewer samples to fill them.
+_BINS, _COARSE_BINS = 48, 32
 _SEED = 20021
 _COARSE = 4.0
 
@@ -77,7 +80,7 @@ class Level:
     def _method(self, inside: sitk.Image) -> sitk.ImageRegistrationMethod:
         method = sitk.ImageRegistrationMethod()
         method.SetNumberOfWorkUnits(1)  # sums in one order: the same result on every machine
-        method.SetMetricAsMattesMutualInformation(_BINS)
+        method.SetMetricAsMattesMutualInformation(_BINS if self.spacing <= FINE else _COARSE_BINS)
         method.SetMetricUseFixedImageGradientFilter(False)
         method.SetMetricUseMovingImageGradientFilter(False)
         method.SetMetricFixedMask(inside)
@@ -133,7 +136,7 @@ def without_shading(image: sitk.Image) -> sitk.Image:
     """
     small = coarser(image, _COARSE)
     array = sitk.GetArrayFromImage(small)
-    head = (sitk.GetArrayViewFromImage(sitk.OtsuThreshold(small, 0, 1)) > 0).astype(np.float32)
+    head = (sitk.GetArrayFromImage(sitk.OtsuThreshold(small, 0, 1)) > 0).astype(np.float32)
     if not head.any():
         return image
     sigma = COIL_SMOOTHING / np.array(small.GetSpacing())[::-1]
@@ -146,6 +149,18 @@ def without_shading(image: sitk.Image) -> sitk.Image:
     return image / sitk.Resample(
         like(field, small), image, sitk.Transform(), sitk.sitkLinear, 1.0, sitk.sitkFloat32, True
     )  # fmt: skip
+
+
+def without_brightest(image: sitk.Image) -> sitk.Image:
+    """Cut the brightest signal of the head off, so that the classes of signal go to the brain.
+
+    What is brightest (vessels, fat, enhancement) is so in one of the images alone.
+    """
+    array = sitk.GetArrayFromImage(image)
+    head = sitk.GetArrayFromImage(sitk.OtsuThreshold(image, 0, 1)) > 0
+    if not head.any():
+        return image
+    return like(np.minimum(array, np.percentile(array[head], BRIGHTEST)).astype(np.float32), image)
 
 
 def _in_units(image: sitk.Image, unit: float) -> sitk.Image:

@@ -7,11 +7,13 @@ import os
 import re
 import stat
 import struct
+from functools import partial
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
 
+from SynthCBVLib.analysis.cohort import report as cohort_report
 from SynthCBVLib.analysis.cohort.analysis import analyze
 from SynthCBVLib.analysis.cohort.figures import chart_png, save_chart
 from SynthCBVLib.analysis.cohort.markdown import markdown
@@ -43,6 +45,12 @@ def cohort(n: int = 24, groups: tuple[str, str] = ("wildtype", "mutant"), **extr
             | extra
         )
     return table_of(records)
+
+
+@pytest.fixture(autouse=True)
+def small_figures(monkeypatch):
+    """Draw the figures of reports coarsely; the fixture `content` is made before, sharp."""
+    monkeypatch.setattr(cohort_report, "chart_png", partial(chart_png, dpi=40))
 
 
 class Tags(HTMLParser):
@@ -196,3 +204,13 @@ def test_no_engine_and_no_page_are_named(tmp_path, monkeypatch):
 def test_the_engine_of_this_machine_prints(tmp_path):
     page = write_cohort_report(tmp_path / "Größe 1.html", analyze(cohort()), figures=())
     assert printing.write_pdf(page, tmp_path / "r.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_raters_are_numbered_unless_asked_for():
+    scored = [{"subject": "A", "score_Wang": 3.0, "score_Keller": 1.0}, {"subject": "B", "score_Wang": 3.0}]
+    found = analyze(table_of(scored))
+    hidden = cohort_report_html(found, figures=())
+    assert "Wang" not in hidden
+    assert "Keller" not in hidden
+    assert "score, rater 2: 1 of 2 cases without a value." in hidden
+    assert "score_Wang" in cohort_report_html(found, figures=(), show_subjects=True)

@@ -178,7 +178,7 @@ def test_pyplot_is_never_loaded():
         "import sys; import SynthCBVLib.analysis.report, SynthCBVLib.analysis.similarity\n"
         "assert not {'matplotlib', 'skimage', 'torch'} & set(sys.modules)\n"
         "import numpy as np, SimpleITK as sitk\n"
-        "from SynthCBVLib.analysis import figures\n"
+        "from SynthCBVLib.analysis.report import figures\n"
         "a = sitk.GetImageFromArray(np.ones((3, 9, 9)))\n"
         "figures.png(figures.overview(a, a))\n"
         "assert 'matplotlib.pyplot' not in sys.modules\n"

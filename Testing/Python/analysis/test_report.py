@@ -13,6 +13,7 @@ import pytest
 import SimpleITK as sitk
 
 from SynthCBVLib.analysis import regions, report, similarity
+from SynthCBVLib.analysis.regions.findings import check_regions
 from SynthCBVLib.errors import InputError
 
 SHAPE = (4, 24, 24)
@@ -134,6 +135,30 @@ def test_report_says_what_it_must():
     assert text.index("Negative values") < text.index("No T1c")
     found = case().similarity
     assert f"{found.ssim:.3f} ± {found.ssim_sd:.3f}" in text
+
+
+def test_regions_their_findings_and_the_interval_are_shown():
+    plainly = case()
+    row = plainly.ratios[0]
+    sure = regions.RatioInterval(2.0, 1.504, 2.666, 0.9, 0.17, 0.3, 0.2)
+    found = check_regions(plainly.synthetic, *regions.split_regions(plainly.regions), mask=plainly.mask)
+    shown = replace(plainly, ratios=[replace(row, interval=sure), *plainly.ratios[1:]], findings=found)
+    text = plain(report.report_html([shown]))
+    assert "Synthetic rCBV 2.00 1.50 to 2.67 3 1.5 1 + 1 −20 %" in text
+    assert "Real rCBV 2.50 – 4 1.6 1 + 1 –" in text
+    assert "90% interval" in text
+    assert "It does not cover where the regions lie." in text
+    assert "warning – Only 1 tumour region. Draw three regions of each kind." in text
+    assert "Map Tumour 1 White matter 1 Synthetic rCBV 3 ± 0 1.5 ± 0" in text
+    assert "interval" not in plain(report.report_html([plainly]))
+    endless = replace(row, interval=replace(sure, lower=0.0, upper=math.inf))
+    assert "0.00 to ∞" in plain(report.report_html([replace(plainly, ratios=[endless])]))
+
+
+def test_a_subject_in_the_name_of_a_region_is_hidden_unasked():
+    row = case().ratios[0]
+    named = tuple(replace(one, name=f"{one.name} Smith") for one in row.regions)
+    assert "Smith" not in report.report_html([case(ratios=[replace(row, regions=named)])])
 
 
 def test_report_of_the_least_there_is():

@@ -6,8 +6,8 @@ from SynthCBVLib.errors import Cancelled
 from SynthCBVLib.imaging.motion import estimate_motion, mean_of
 from SynthCBVLib.imaging.study import DiffusionSeries, join_series, join_vector, like
 
-B_VALUES = (0.0, 0.0, 100.0, 200.0, 400.0)
-SIZE, SPACING = (48, 56, 20), (3.75, 3.75, 6.0)
+B_VALUES = (0.0, 0.0, 200.0, 1000.0, 1000.0)
+SIZE, SPACING = (72, 84, 20), (2.5, 2.5, 6.0)
 
 
 def pose_of(angles, shift):
@@ -27,12 +27,12 @@ POSES = (
 
 
 def weighted(head, b_value, pose, seed):
-    """Signal falls with b, most of all in CSF; the noise stays."""
+    """Signal falls with b, most of all in CSF; the noise stays (SNR 38 in white matter at b = 0)."""
     t2w = head.image("T2w", SPACING, SIZE, pose, noise=0.0)
     array = sitk.GetArrayFromImage(t2w)
     array = array * np.exp(-b_value * (0.8e-3 + 1.5e-3 * np.clip(array - 0.7, 0, 1)))
     rng = np.random.default_rng(seed)
-    noisy = np.hypot(array + 0.03 * rng.normal(size=array.shape), 0.03 * rng.normal(size=array.shape))
+    noisy = np.hypot(array + 0.012 * rng.normal(size=array.shape), 0.012 * rng.normal(size=array.shape))
     return like(noisy.astype(np.float32), t2w)
 
 
@@ -57,16 +57,16 @@ def error(head, image, found, truth):
 def test_known_motion_is_found_down_to_high_b_values(head, volumes, found):
     for motion, pose in zip(found, POSES, strict=True):
         assert motion.applied == any(pose.GetParameters())
-        assert error(head, volumes[0], motion.transform, pose.GetInverse()) < 0.8
+        assert error(head, volumes[0], motion.transform, pose.GetInverse()) < 0.6
 
 
 def test_volumes_that_are_still_are_left_alone(head, volumes, found):
     assert not found[0].applied
     assert not found[2].applied
-    assert found[2].displacement < 0.25
+    assert found[2].displacement < 0.4
     assert found[2].transform.TransformPoint((1.0, 2.0, 3.0)) == (1.0, 2.0, 3.0)
-    still = [weighted(head, b, POSES[0], 10 + k) for k, b in enumerate((0, 200, 600, 1000))]
-    motions = estimate_motion(DiffusionSeries(join_vector(still), (0, 200, 600, 1000)))
+    still = [weighted(head, b, POSES[0], 10 + k) for k, b in enumerate((0, 600, 1000))]
+    motions = estimate_motion(DiffusionSeries(join_vector(still), (0, 600, 1000)))
     assert not any(motion.applied for motion in motions)
 
 

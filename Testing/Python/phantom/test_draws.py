@@ -21,7 +21,7 @@ def test_a_block_has_the_moments_of_the_population(block, stream, count):
 
 
 def test_many_blocks_are_normal():
-    drawn = np.concatenate([balanced_normals(seed, 0, 9) for seed in range(0, 4000)])
+    drawn = np.concatenate([balanced_normals(seed, 0, 9) for seed in range(4000)])
     assert stats.kstest(drawn, "norm").statistic < 0.01
     assert abs(stats.kurtosis(drawn)) < 0.25
 

@@ -1,6 +1,7 @@
 """Preparing cases: in processes that end with their parent, once, and for several cards."""
 
 import dataclasses
+import os
 import subprocess
 import sys
 import time
@@ -42,10 +43,10 @@ def test_a_killed_parent_takes_its_workers_along(tmp_path):
         "from SynthCBVLib.training.preparation import run_jobs\n"
         f"if __name__ == '__main__': run_jobs([('endless', partial(exec, {work!r}))], 1)\n"
     )
-    parent = subprocess.Popen([sys.executable, str(script)], cwd=ROOT, env=None)
+    parent = subprocess.Popen([sys.executable, str(script)], env={**os.environ, "PYTHONPATH": str(ROOT)})
     try:
         deadline = time.monotonic() + 240
-        while not beat.exists() and time.monotonic() < deadline:
+        while not beat.exists() and parent.poll() is None and time.monotonic() < deadline:
             time.sleep(0.05)
         assert beat.exists()
     finally:

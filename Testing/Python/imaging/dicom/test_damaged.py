@@ -154,6 +154,16 @@ def test_truncated_in_the_header(refused):
     refused(after=cut)
 
 
+def test_two_transfer_syntaxes(refused):
+    def double(paths):
+        path = list(paths.values())[-1]
+        content = path.read_bytes()
+        # "1.2.840.10008.1.2.1" and its padding: a backslash makes two values of one.
+        path.write_bytes(content.replace(b"1.2.840.10008.1.2.1\x00", b"1.2.840.10008\\1.2.1\x00", 1))
+
+    assert "transfer syntax" in refused(after=double)
+
+
 def test_no_pixel_data(refused):
     def strip(ds, v, s):
         if (v, s) == (1, 1):
