@@ -125,6 +125,7 @@ def test_large_turn_ends_right_or_not_at_all(head, fixed, angles):
 
 
 def test_shading_of_the_coil_does_not_pull(head, fixed):
+    """Signal differs up to eightfold between the corners: without its removal the head ends turned over."""
     pose = pose_of((4, -3, 5), (6, -5, 4))
     moving = head.image("T1w", (2.5, 2.5, 2.5), (72, 84, 64), pose, seed=2)
     shaded = []
@@ -133,7 +134,7 @@ def test_shading_of_the_coil_does_not_pull(head, fixed):
         along = sum(s * (c - c.mean()) * 2.5 for s, c in zip(slope, (x, y, z), strict=True))
         shaded.append(like((sitk.GetArrayFromImage(image) * np.exp(along)).astype(np.float32), image))
     result = register(shaded[1], shaded[0])
-    assert np.median(target_errors(head, fixed, result.transform, pose.GetInverse())) < 0.3
+    assert np.median(target_errors(head, fixed, result.transform, pose.GetInverse())) < 0.4
 
 
 def test_scale_beyond_all_plausibility_is_refused(head):
