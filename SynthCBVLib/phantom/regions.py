@@ -6,6 +6,7 @@ import numpy as np
 import SimpleITK as sitk
 from scipy import ndimage
 
+from SynthCBVLib.analysis.regions.hot_spots import distance_from
 from SynthCBVLib.analysis.regions.stamp import AREA, disc
 from SynthCBVLib.imaging.study import like
 
@@ -62,21 +63,12 @@ def _kernel(pixel: tuple[float, float]) -> np.ndarray:
     return kernel / kernel.sum()
 
 
-def _apart(shape: tuple[int, ...], spots: list[tuple[int, int]], pixel: tuple[float, float]) -> np.ndarray:
-    """Distance (mm) of each pixel from the nearest spot."""
-    rows, columns = np.indices(shape)
-    nearest = np.full(shape, np.inf)
-    for r, c in spots:
-        np.minimum(nearest, np.hypot((rows - r) * pixel[0], (columns - c) * pixel[1]), out=nearest)
-    return nearest
-
-
 def _pick(smooth: np.ndarray, filled: np.ndarray, pixel: tuple[float, float]) -> list[tuple[int, int]]:
     """Pick three hot spots, highest first: in solid tumour and apart, as far as the tumour allows both."""
     radius = np.sqrt(AREA / np.pi)
     spots: list[tuple[int, int]] = []
     while len(spots) < 3:
-        away = _apart(smooth.shape, spots, pixel)
+        away = distance_from(smooth.shape, spots, pixel)
         # The smoothed value counts only where the disc lies in solid tumour; a thin rim lowers the demand.
         for demand in (0.95, 0.8, 0.6, 0.4, 0.2, 0.0):
             allowed = (filled > demand) & (away > 2.3 * radius)
@@ -94,7 +86,7 @@ def _nearest_white(near: np.ndarray, usable: np.ndarray, wanted: tuple[float, fl
     """Find the disc of white matter nearest to the mirrored hot spot."""
     rows, columns = np.indices(near.shape)
     away = np.hypot((rows - wanted[0]) * pixel[0], (columns - wanted[1]) * pixel[1])
-    apart = _apart(near.shape, taken, pixel) > 2.3 * np.sqrt(AREA / np.pi)
+    apart = distance_from(near.shape, taken, pixel) > 2.3 * np.sqrt(AREA / np.pi)
     for demand in (0.96, 0.92, 0.85, 0.7, 0.5, 0.0):
         allowed = usable & apart & (near > demand)
         if allowed.any():

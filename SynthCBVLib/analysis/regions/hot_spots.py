@@ -221,17 +221,16 @@ class _Scores:
         area: float,
     ) -> None:
         kernel = disc_kernel(pixel, area)
-        known = np.isfinite(values) & ~vessels
+        free = allowed & ~vessels
         sigma = (SMOOTHING / pixel[0], SMOOTHING / pixel[1])
         # Weights leave out what is no part of the segment, so that its surroundings do not cool its border.
-        weight = ndimage.gaussian_filter((known & allowed).astype(float), sigma)
-        total = ndimage.gaussian_filter(np.where(known & allowed, values, 0.0), sigma)
+        weight = ndimage.gaussian_filter(free.astype(float), sigma)
+        total = ndimage.gaussian_filter(np.where(free, values, 0.0), sigma)
         calm = np.divide(total, weight, out=np.zeros_like(total), where=weight > 1e-3)
         self.mean = ndimage.convolve(calm, kernel, mode="constant")
         depth = ndimage.distance_transform_edt(np.pad(allowed, 1), sampling=pixel)[1:-1, 1:-1]
         # The distance is to the centre of the nearest pixel outside; the border lies half a pixel closer.
         depth = depth - min(pixel) / 2
-        free = allowed & ~vessels
         self.filled = {
             border: ndimage.convolve((free & (depth >= border)).astype(float), kernel, mode="constant")
             for border in {border for border, _ in DEMANDS}
