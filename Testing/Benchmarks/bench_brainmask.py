@@ -117,7 +117,8 @@ def measure(mask: Mask, name: str, folders: list[Path]) -> str:
         )
     dice, recall, lesions, seconds = np.array(rows).T
     return (
-        f"{np.median(dice):.3f} {dice.min():9.3f} {np.median(recall):8.3f} {recall.min():9.3f} "
+        f"{dice.mean():.3f} {np.median(dice):7.3f} {dice.min():9.3f} "
+        f"{np.median(recall):8.3f} {recall.min():9.3f} "
         f"{lesions.min():11.3f} {np.median(seconds):7.2f}"
     )
 
@@ -138,7 +139,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as temporary:
         folders = [simulated(s, args.protocol, args.cache or Path(temporary)) for s in range(first, end)]
         print(f"{args.protocol}, n = {len(folders)}")
-        print("method   image     Dice  smallest   recall  smallest  of a lesion  seconds")
+        print("method   image     Dice  median  smallest   recall  smallest  of a lesion  seconds")
         for name in args.only.split(","):
             for method, mask in methods.items():
                 print(f"{method:8s} {name:8s} {measure(mask, name, folders)}", flush=True)

@@ -10,6 +10,7 @@ from SynthCBVLib.imaging.asl_files import LONGEST_TIME
 from SynthCBVLib.imaging.dicom.frame import Frame, as_numbers
 from SynthCBVLib.imaging.dicom.grouping import Group
 from SynthCBVLib.imaging.dicom.notes import Note
+from SynthCBVLib.imaging.dicom.siemens_asl import ProtocolTiming, protocol_timing
 from SynthCBVLib.imaging.dicom.volumes import Volumes, assemble
 from SynthCBVLib.imaging.study import Modality
 
@@ -18,6 +19,11 @@ _STANDARD = {
     "CONTROL": "control", "LABEL": "label",
     "M_ZERO_SCAN": "m0scan", "M0": "m0scan", "M0_SCAN": "m0scan", "M0SCAN": "m0scan",
 }  # fmt: skip
+#: Attribute that holds the duration of the label, and how it is called.
+_DURATION = {
+    "pcasl": ("ASLPulseTrainDuration", "ASLPulseTrainDuration (0018,9258)"),
+    "pasl": ("ASLBolusCutoffDelayTime", "ASLBolusCutoffDelayTime (0018,925F)"),
+}
 _KINDS = {"PSEUDOCONTINUOUS": "pcasl", "PULSED": "pasl", "PCASL": "pcasl", "PASL": "pasl"}
 
 
@@ -135,8 +141,10 @@ def _timing(
     group: Group, volumes: list[tuple[Frame, ...]]
 ) -> tuple[str, float | None, float | None, list[Note]]:
     first, notes = volumes[0][0], []
+    protocol = protocol_timing(first)
     word = (
         first.text("ArterialSpinLabelingContrast") or first.private_text("GE ASL contrast")
+        or (protocol.labelling if protocol else "")
     ).upper().replace(" ", "")  # fmt: skip
     if not word:
         names = " ".join(first.text(k) for k in ("SeriesDescription", "ProtocolName", "SequenceName")).upper()
@@ -152,17 +160,20 @@ def _timing(
             "warning", Modality.CBF, f"{group.name}: the kind of labelling is not recorded; pCASL is assumed",
             "Compare with the protocol.",
         ))  # fmt: skip
-    duration_tag = "ASLPulseTrainDuration" if labelling == "pcasl" else "ASLBolusCutoffDelayTime"
-    duration = _one_time(group, duration_tag, [_first_time(v[0], duration_tag) for v in volumes])
-    if duration is None and labelling == "pcasl":
-        value = first.private_value("GE label duration")
-        if value is not None:
-            duration = _seconds(
-                group, "GE label duration", as_numbers(value, first.where, "GE label duration")[0]
-            )
-    # Slices that are read later have longer times in 2D: the earliest is the delay.
-    delays = [min((t for t in map(_inversion, volume) if t is not None), default=None) for volume in volumes]
-    delay = _one_time(group, "InversionTimes", delays)
+    if protocol is not None and protocol.labelling != labelling:
+        protocol = None
+    duration, duration_source = _duration(group, volumes, labelling, protocol)
+    delay, delay_source = _delay(group, volumes, protocol)
+    known = [
+        f"{name} {value:g} s by {source}"
+        for name, value, source in (
+            ("label duration", duration, duration_source), ("post-labelling delay", delay, delay_source),
+        )
+        if value is not None
+    ]  # fmt: skip
+    if known:
+        notes.append(Note("info", Modality.CBF, f"{group.name}: {'; '.join(known)}",
+                          "Compare with the protocol of the examination."))  # fmt: skip
     for name, value in (("label duration", duration), ("post-labelling delay", delay)):
         if value is None:
             notes.append(Note(
@@ -172,8 +183,40 @@ def _timing(
     return labelling, duration, delay, notes
 
 
-def _first_time(frame: Frame, keyword: str) -> float | None:
-    return frame.number_of(keyword)
+def _duration(
+    group: Group, volumes: list[tuple[Frame, ...]], labelling: str, protocol: ProtocolTiming | None
+) -> tuple[float | None, str]:
+    """Give the label duration (PASL: of the bolus) in s and where it is recorded."""
+    keyword, tag = _DURATION[labelling]
+    found = _one_time(group, keyword, [volume[0].number_of(keyword) for volume in volumes])
+    if found is not None:
+        return found, tag
+    first = volumes[0][0]
+    value = first.private_value("GE label duration") if labelling == "pcasl" else None
+    if value is not None:
+        name = "GE label duration"
+        return _seconds(group, name, as_numbers(value, first.where, name)[0]), f"{name} (0043,10A5)"
+    if protocol is not None and protocol.label_duration:
+        source = f"{protocol.duration_name} in {protocol.source}"
+        return _seconds(group, source, protocol.label_duration), source
+    return None, ""
+
+
+def _delay(
+    group: Group, volumes: list[tuple[Frame, ...]], protocol: ProtocolTiming | None
+) -> tuple[float | None, str]:
+    """Give the post-labelling delay (PASL: inversion time) in s and where it is recorded.
+
+    A protocol that names it goes before inversion times: those of Siemens' pCASL may be anything.
+    """
+    if protocol is not None and protocol.delays:
+        source = f"{protocol.delay_name} in {protocol.source}"
+        return _one_time(group, source, list(protocol.delays)), source
+    # Slices that are read later have longer times in 2D: the earliest is the delay.
+    delays = [min((t for t in map(_inversion, volume) if t is not None), default=None) for volume in volumes]
+    plural = any(frame.number_of("InversionTimes") is not None for frame in volumes[0])
+    tag = "InversionTimes (0018,9079)" if plural else "InversionTime (0018,0082)"
+    return _one_time(group, "InversionTimes", delays), tag
 
 
 def _inversion(frame: Frame) -> float | None:

@@ -23,7 +23,7 @@ _DECODERS = {
     "1.2.840.10008.1.2.4.90": "pylibjpeg pylibjpeg-openjpeg",
     "1.2.840.10008.1.2.4.91": "pylibjpeg pylibjpeg-openjpeg",
 }
-_FLOATS = {"FloatPixelData": np.float32, "DoubleFloatPixelData": np.float64}
+_KINDS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 
 
 def stored_pixels(frame: Frame) -> np.ndarray:
@@ -50,9 +50,13 @@ def stored_pixels(frame: Frame) -> np.ndarray:
     if not known:
         seen = f"transfer syntax {str(syntax)[:80]}" if syntax else "no transfer syntax"
         raise InputError(path, seen, "an undamaged DICOM file", "Send the series again from the archive.")
-    kinds = [name for name in ("PixelData", *_FLOATS) if dataset.get(name) is not None]
-    if not kinds:
+    with damage_named(path, "its pixel data"):
+        stored = [value for name in _KINDS if (value := dataset.get(name)) is not None]
+    if not stored:
         raise InputError(path, "no pixel data", "an image", "Send the series again from the archive.")
+    if not isinstance(stored[0], bytes):  # a damaged header may call it a number or a text
+        raise InputError(path, f"pixel data of type {type(stored[0]).__name__}", "pixel data in bytes",
+                         "Send the series again from the archive.")  # fmt: skip
     single = Frame(path, 0, (dataset,))
     rows, columns = single.count("Rows") or 0, single.count("Columns") or 0
     count, bits = single.count("NumberOfFrames") or 1, single.count("BitsAllocated") or 0
@@ -66,10 +70,10 @@ def stored_pixels(frame: Frame) -> np.ndarray:
         raise InputError(
             path, f"{expected / 2**30:.0f} GiB of pixels by its header", "an undamaged DICOM file"
         )
-    if syntax.is_compressed and "PixelData" in kinds:
+    if syntax.is_compressed and dataset.get("PixelData") is not None:
         _refuse_without_decoder(path, syntax)
     else:
-        there = len(dataset[kinds[0]].value)
+        there = len(stored[0])
         if there < expected:
             raise InputError(
                 path, f"truncated pixel data: {there} of {expected} bytes", "the whole image",

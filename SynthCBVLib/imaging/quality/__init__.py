@@ -12,7 +12,8 @@
 - `sides`: an image mirrored against the others
 - `noise`: signal-to-noise ratio
 
-The images need not be registered: `pictures` and `alignment` look at them in voxels of 3 mm.
+The images need not be registered: `pictures` and `alignment` look at them in voxels of 3 mm, and
+`shading` takes off what coils add before brightness is compared.
 """
 
 from SynthCBVLib.imaging.quality.checking import check, raise_on_error

@@ -11,6 +11,7 @@ from scipy import ndimage
 
 from SynthCBVLib.imaging.quality.finding import Finding
 from SynthCBVLib.imaging.quality.pictures import Picture
+from SynthCBVLib.imaging.quality.shading import without_trend
 from SynthCBVLib.imaging.study import Modality, Study, same_grid
 
 M = Modality
@@ -26,8 +27,10 @@ ADC_LEAST, T2W_MOST = 0.76, 0.66
 ADC_SPREAD = (1.15, 1.5)
 #: Correlation with an image whose CSF is bright, where there is no CSF: grey against white matter.
 POLARITY = 0.25
-#: The tail of T1c / T1w (log) on the wrong side, and by how much it is the longer one.
-ENHANCED, ENHANCED_RATIO = 0.4, 1.3
+#: The tail of T1c / T1w (log, without shading) on the wrong side, and by how much it is the longer one.
+ENHANCED, ENHANCED_RATIO = 0.25, 1.2
+#: Tissue is brighter than this share of the deep brain's median; fewer voxels of it tell nothing.
+_TISSUE, _FEWEST = 0.5, 500
 #: Correlation above which two images of one grid are one image.
 SAME = 0.9995
 #: Medians of the brain's ADC, in mm²/s, µm²/ms and µm²/s.
@@ -178,11 +181,18 @@ def _enhancement(t1w: np.ndarray, t1c: np.ndarray, reference: Picture) -> Iterab
     """Tell T1w and T1c apart by what is bright in one of them alone: vessels and enhancing tumour."""
     core = reference.core & (t1w > 0) & (t1c > 0)  # 0 lies outside a field of view
     core = ndimage.binary_erosion(core)
-    if np.count_nonzero(core) < 500:
+    if np.count_nonzero(core) < _FEWEST:
         return
     plain, enhanced = (np.maximum(ndimage.gaussian_filter(v, 1.0), 1e-3 * v.max()) for v in (t1w, t1c))
-    ratio = np.log(enhanced / plain)[core]
-    low, high = np.percentile(ratio - np.median(ratio), (0.5, 99.5))
+    # CSF is dark in both: there the ratio is one of noise
+    tissue = core.copy()
+    for values in (plain, enhanced):
+        tissue &= values > _TISSUE * np.median(values[core])
+    if np.count_nonzero(tissue) < _FEWEST:
+        return
+    # Each image has the shading of its own coil and day
+    ratio = without_trend(np.log(enhanced / plain)[tissue], np.argwhere(tissue).astype(float))
+    low, high = np.percentile(ratio - np.median(ratio), (0.1, 99.9))
     if -low > ENHANCED and -low > ENHANCED_RATIO * high:
         yield Finding(
             "warning", M.T1C,

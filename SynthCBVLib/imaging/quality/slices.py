@@ -11,6 +11,7 @@ from scipy import ndimage
 from SynthCBVLib.imaging.quality.alignment import Aligned, mutual_information
 from SynthCBVLib.imaging.quality.finding import Finding, listed
 from SynthCBVLib.imaging.quality.pictures import Picture
+from SynthCBVLib.imaging.quality.shading import flattened
 from SynthCBVLib.imaging.study import Modality
 
 #: log of how much more two neighbours differ than those around them; less thick slices are surer.
@@ -32,6 +33,8 @@ _OUTLIER = 3.0
 #: Mean misfit (mm) of slice positions that may be left.
 MOST_LEFT = 1.5
 _BLUR = 2.0
+#: Slices are divided by their own brightness at this scale (mm) before they are compared with others.
+_FLAT = 12.0
 _RANGE, _FINE = 15.0, 1.5
 _FEWEST_PIXELS = 250
 _MISSING = "Was a slice lost on the way? Send the series again from the scanner or the archive."
@@ -166,6 +169,9 @@ def slice_offsets(image: sitk.Image, aligned: Aligned, picture: Picture) -> np.n
     reference = sitk.GetArrayFromImage(sitk.Resample(picture.image, plane, inverse, sitk.sitkLinear, 0.0))
     deep = sitk.Cast(picture.mask, sitk.sitkFloat32)
     head = sitk.GetArrayFromImage(sitk.Resample(deep, plane, inverse, sitk.sitkLinear, 0.0)) > 0.5
+    # A coil brightens the rim of the head, and a rim fits best wherever the head is as wide
+    width = (_FLAT / (sy * step[1]), _FLAT / (sx * step[0]))
+    reference = flattened(reference, head, width)
     array = sitk.GetArrayFromImage(sitk.Cast(image, sitk.sitkFloat32))
     array = ndimage.gaussian_filter(array, (0, 1.7 / sy, 1.7 / sx))
     array = array[:, step[1] // 2 :: step[1], step[0] // 2 :: step[0]][:, : size[1], : size[0]]
@@ -175,7 +181,7 @@ def slice_offsets(image: sitk.Image, aligned: Aligned, picture: Picture) -> np.n
         inside = head[middle]
         if np.count_nonzero(inside) < _FEWEST_PIXELS:
             continue
-        values = array[k][inside]
+        values = flattened(array[k], inside, width)[inside]
         if values.std() == 0:
             continue
         likeness = [mutual_information(values, reference[middle + j][inside], 10)

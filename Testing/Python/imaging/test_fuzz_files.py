@@ -29,9 +29,7 @@ from SynthCBVLib.imaging.files import (
 from SynthCBVLib.imaging.study import DiffusionSeries
 
 EXAMPLES = int(os.environ.get("SYNTHCBV_FUZZ", "40"))
-fuzz = settings(
-    max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=False
-)
+fuzz = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 def volume(value=0):

@@ -13,8 +13,9 @@ from SynthCBVLib.imaging.quality.diffusion import check_decay
 from SynthCBVLib.imaging.quality.motion import check_series_motion, displacement
 from SynthCBVLib.imaging.quality.perfusion import check_cbf
 from SynthCBVLib.imaging.quality.pictures import small, take
+from SynthCBVLib.imaging.quality.shading import flattened, without_trend
 from SynthCBVLib.imaging.quality.sides import check_sides, mirror_evidence
-from SynthCBVLib.imaging.quality.slices import check_slices, step_in
+from SynthCBVLib.imaging.quality.slices import check_slices, slice_offsets, step_in
 from SynthCBVLib.imaging.quality.values import share_at_top
 from SynthCBVLib.imaging.study import AslSeries, DiffusionSeries, Modality, Study, join_series, like
 from SynthCBVLib.phantom import DigitalPatient
@@ -181,6 +182,59 @@ def test_exchanged_names_of_a_digital_patient(patient):
     assert list(check_contrast({}, laid, plain)) == []
     exchanged = {M.T1W: laid[M.T1C], M.T1C: laid[M.T1W]}
     assert kinds(check_contrast({}, exchanged, plain)) == {(M.T1C, "contrast")}
+
+
+def shaded(values, strength):
+    """Multiply by a coil's shading: brighter to the right, the back and the rim."""
+    z, y, x = (np.linspace(-1, 1, n) for n in values.shape)
+    field = x[None, None, :] + 0.7 * y[None, :, None] + 0.8 * x[None, None, :] ** 2 - 0.5 * z[:, None, None]
+    return (values * np.exp(strength * field)).astype(np.float32)
+
+
+@pytest.mark.parametrize("strength", [-0.5, 0.5])
+def test_shading_does_not_exchange_t1w_and_t1c(patient, strength):
+    plain = take(patient[M.T1W])
+    after = shaded(align(plain, small(patient[M.T1C])).values, strength)
+    assert list(check_contrast({}, {M.T1W: plain.values, M.T1C: after}, plain)) == []
+    exchanged = {M.T1W: after, M.T1C: plain.values}
+    assert kinds(check_contrast({}, exchanged, plain)) == {(M.T1C, "contrast")}
+
+
+def test_a_trend_goes_and_what_is_local_stays():
+    index = np.argwhere(np.ones((12, 14, 16)))
+    local = np.where(np.linalg.norm(index - 6, axis=1) < 2.5, 1.0, 0.0)
+    z, y, x = index.T / 10
+    left = without_trend(local + 0.8 * x - 0.6 * y * z + 0.4 * z**2 + 3, index.astype(float))
+    np.testing.assert_allclose(left, local, atol=0.02)
+
+
+def test_flattened_slices_keep_no_coil_and_show_what_is_small():
+    y, x = np.mgrid[:40, :48].astype(float)
+    mask = np.hypot(y - 20, x - 24) < 18
+    texture = 1 + 0.2 * np.sin(2 * y) * np.sin(2 * x)
+    flat = flattened((texture * np.exp(0.03 * x))[None], mask[None], (4.0, 4.0))[0]
+    inner = np.hypot(y - 20, x - 24) < 12
+    assert np.corrcoef(flat[inner], texture[inner])[0, 1] > 0.99
+    assert abs(np.corrcoef(flat[inner], x[inner])[0, 1]) < 0.1
+    assert np.array_equal(flattened(texture, np.zeros_like(mask), (4.0, 4.0)), texture)
+
+
+def test_a_bright_rim_makes_no_slices_missing(head):
+    """A coil's rim looks alike at every height at which the head is as wide."""
+    t1w = head.image("T1w", (3.0, 3.0, 3.0), (62, 72, 48), seed=1)
+    other = head.image("T2w", (2.0, 2.0, 5.0), (92, 108, 29), seed=7)
+    fixed = take(like(shaded(sitk.GetArrayFromImage(t1w), 0.5), t1w))
+    whole = shaded(sitk.GetArrayFromImage(other), -0.5)
+    gap = np.delete(whole, [13, 14], axis=0)
+    for array, missing in ((whole, False), (gap, True)):
+        image = sitk.GetImageFromArray(array)
+        image.SetSpacing(other.GetSpacing())
+        image.SetOrigin(other.GetOrigin())
+        offsets = slice_offsets(image, align(fixed, small(image)), fixed)
+        step = step_in(offsets, 5.0)
+        assert (step is not None) == missing, offsets
+    assert step[1] == pytest.approx(10.0, abs=2.5)
+    assert abs(step[0] - 12) <= 1
 
 
 def test_one_image_twice_but_for_its_scale(patient):

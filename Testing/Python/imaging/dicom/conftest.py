@@ -255,7 +255,7 @@ def patient():
         flair=grid, asl=grid, dsc=grid, b_values=(0.0, 0.0, 50.0, 200.0, 800.0, 800.0, 1000.0),
     )  # fmt: skip
     digital = DigitalPatient(3100, "wildtype", protocol)
-    study = digital.study([Modality.DWI, Modality.T1W, Modality.T2W, Modality.FLAIR, Modality.T1C])
+    study = digital.study([m for m in Modality if m is not Modality.CBF])
     dwi = study.images[Modality.DWI]
     top = float(sitk.GetArrayViewFromImage(dwi.image).max())
     volumes = [
@@ -270,6 +270,8 @@ def patient():
         t2w=stored(study.images[Modality.T2W]),
         flair=stored(study.images[Modality.FLAIR]),
         t1c=stored(study.images[Modality.T1C]),
+        adc=stored(study.images[Modality.ADC]),
+        rcbv=stored(study.images[Modality.RCBV]),
         asl={"control": stored(asl.control), "label": stored(asl.label, top=2980), "m0scan": stored(asl.m0)},
     )
 

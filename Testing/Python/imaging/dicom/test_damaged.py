@@ -348,3 +348,16 @@ def test_asl_of_several_delays(refused, patient, make_series):
         ds.InversionTime = "1000" if v < 3 else "2000"
 
     assert "1000, 2000 ms" in refused(delays, series=series)
+
+
+@pytest.mark.parametrize(("kind", "value"), [("US", b"0 "), ("US", b"0 1 "), ("LO", b"abcd"), ("DS", b"x ")])
+def test_pixel_data_that_is_no_bytes(tmp_path, patient, make_series, make_writer, kind, value):
+    paths = make_writer(tmp_path).write(make_series([patient.t2w], "T2"))
+    spoiled = paths[0, 2]
+    dataset = pydicom.dcmread(spoiled)
+    tag = pydicom.tag.Tag("PixelData")
+    dataset._dict[tag] = pydicom.dataelem.RawDataElement(tag, kind, len(value), value, 0, False, True, True)
+    dataset.save_as(spoiled)
+    with pytest.raises(InputError, match="pixel data") as caught:
+        read_dicom(tmp_path)
+    assert str(spoiled) in str(caught.value)
