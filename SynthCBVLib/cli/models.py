@@ -18,7 +18,11 @@ def run(args: argparse.Namespace) -> None:
     from SynthCBVLib.synthesis.model import bundled_models, read_card
 
     if args.model:
-        print(json.dumps(json.loads(read_card(args.model).to_json()), indent=2, ensure_ascii=False))
+        card = json.loads(read_card(args.model).to_json())
+        known = card.pop("statistics", None)
+        if known:  # hundreds of numbers that say nothing to a reader
+            card["statistics"] = f"of {known['cases']} training cases, {len(known['features'])} features"
+        print(json.dumps(card, indent=2, ensure_ascii=False))
         return
     for name, path in bundled_models().items():
         card = read_card(path)
@@ -29,5 +33,8 @@ def run(args: argparse.Namespace) -> None:
             for spec in card.inputs
         )
         print(f"{name}  {card.version}  {path.stat().st_size / 1e6:.1f} MB  inputs: {inputs}")
+        calibrated = "calibrated" if "scale_factor" in card.calibration else "not calibrated"
+        warned = "unlike studies are told" if card.statistics else "unlike studies are not told"
+        print(f"    uncertainty {calibrated}, {warned}")
         print(f"    {card.training_data} {card.intended_use}")
     print("(? = may be missing)")

@@ -37,6 +37,7 @@ _IMAGES: dict[str, Modality | str] = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the verb's arguments."""
     parser.add_argument("--model", required=True, help="ivim, asl, or a .safetensors file")
+    parser.add_argument("--sha256", metavar="HEX", help="refuse the weights file unless this is its SHA-256")
     parser.add_argument("--out", type=Path, required=True, help="folder for the maps")
     parser.add_argument(
         "--study", type=Path, metavar="PATH",
@@ -91,7 +92,7 @@ def run(args: argparse.Namespace) -> None:
     # Regions are read before the long work, so that a wrong file is told at once.
     named = read_regions(args.regions) if args.regions else {}
     tumour, white_matter = region_analysis.split_regions(named) if named else ({}, {})
-    model = load_model(args.model)
+    model = load_model(args.model, args.sha256)
     if named:
         reference = reference_of(study, model.card)
         _check_grid(next(iter(named.values())), study.scalar(reference), args.regions, reference)

@@ -15,10 +15,14 @@ from typing import Any
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.imaging.study import Modality
 from SynthCBVLib.networks import NETWORKS
+from SynthCBVLib.synthesis.calibration import check_calibration
 from SynthCBVLib.synthesis.normalisation import NORMALISATIONS
+from SynthCBVLib.synthesis.novelty import check_statistics
 
 #: Maps that an input can be derived to, and the image they are derived from.
 DERIVED: dict[str, Modality] = {"ivim-f": Modality.DWI}
+#: Entry that a weights file adds to its card's text.
+CHECKSUM = "tensors_sha256"
 
 
 @dataclass(frozen=True)
@@ -113,6 +117,10 @@ class ModelCard:
         Measured on cases that no training saw.
     licence, intended_use : str
         Plain words.
+    calibration : Mapping
+        What validation patients say of the uncertainty (`SynthCBVLib.synthesis.calibration`); may be empty.
+    statistics : Mapping
+        What the training's inputs look like (`SynthCBVLib.synthesis.novelty`); may be empty.
     """
 
     name: str
@@ -128,6 +136,8 @@ class ModelCard:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     licence: str = "Apache-2.0"
     intended_use: str = "Research demonstration, not for diagnosis."
+    calibration: Mapping[str, Any] = field(default_factory=dict)
+    statistics: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs", tuple(self.inputs))
@@ -142,6 +152,8 @@ class ModelCard:
             raise ValueError(f"spacing {self.spacing}: three sizes of 0.1 to 20 mm, or null")
         if self.network not in NETWORKS:
             raise ValueError(f"network {self.network!r}: one of {', '.join(NETWORKS)}")
+        check_calibration(self.calibration)
+        check_statistics(self.statistics)
 
     @property
     def channels(self) -> int:
@@ -150,7 +162,11 @@ class ModelCard:
 
     def to_json(self) -> str:
         """Give the card as JSON text."""
-        return json.dumps(dataclasses.asdict(self), ensure_ascii=False, sort_keys=True, allow_nan=False)
+        fields = dataclasses.asdict(self)
+        for name in ("calibration", "statistics"):  # a card without them reads as older ones do
+            if not fields[name]:
+                del fields[name]
+        return json.dumps(fields, ensure_ascii=False, sort_keys=True, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str, where: str = "model card") -> ModelCard:
@@ -172,6 +188,7 @@ class ModelCard:
             data = json.loads(text)
             if not isinstance(data, dict):
                 raise ValueError(f"a {type(data).__name__} instead of an object")
+            data.pop(CHECKSUM, None)  # of the file, see `SynthCBVLib.synthesis.model`
             data["inputs"] = tuple(InputSpec(**entry) for entry in data["inputs"])
             data["output"] = OutputSpec(**data["output"])
             return cls(**data)

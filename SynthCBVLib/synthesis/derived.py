@@ -6,14 +6,11 @@ import numpy as np
 import SimpleITK as sitk
 
 from SynthCBVLib.imaging.motion import VolumeMotion
-from SynthCBVLib.imaging.quality import B_TOLERANCE, B_TOLERANCE_ABSOLUTE
 from SynthCBVLib.imaging.study import DiffusionSeries, like, volume_of
 from SynthCBVLib.physiology import ivim
+from SynthCBVLib.synthesis.b_values import head_of, members_of, only_measured, plan
 from SynthCBVLib.synthesis.card import InputSpec
 from SynthCBVLib.synthesis.diffusion import diffusion_channels
-
-#: Voxels with less than this share of the brightest signal at b = 0 are air, and not fitted.
-_AIR = 0.1
 
 
 def derived_image(series: DiffusionSeries, spec: InputSpec, motion: tuple[VolumeMotion, ...]) -> sitk.Image:
@@ -22,9 +19,9 @@ def derived_image(series: DiffusionSeries, spec: InputSpec, motion: tuple[Volume
     Parameters
     ----------
     series : DiffusionSeries
-        With all the b-values of `spec`.
+        With b-values that serve those of `spec`.
     spec : InputSpec
-        Whose `derived` is set; the fit takes its b-values alone.
+        Whose `derived` is set; the fit takes its b-values alone, or all of the series where some are missing.
     motion : tuple of VolumeMotion
         As for `diffusion_channels`.
 
@@ -36,17 +33,14 @@ def derived_image(series: DiffusionSeries, spec: InputSpec, motion: tuple[Volume
     Raises
     ------
     InputError
-        If a b-value is missing or the b-values cannot determine the model.
+        If the b-values cannot determine the model.
     """
+    spec = only_measured(spec, plan(series, spec))
     grid = volume_of(series.image, 0)
     volumes = diffusion_channels(series, spec, motion, grid, sitk.Transform(3, sitk.sitkIdentity))
     signals = np.stack([sitk.GetArrayFromImage(volume) for volume in volumes], axis=-1)
-    available = np.asarray(series.b_values)
-    counts = [
-        int((np.abs(available - b) <= max(B_TOLERANCE * b, B_TOLERANCE_ABSOLUTE)).sum())
-        for b in spec.b_values
-    ]
-    inside = signals[..., 0] > _AIR * np.percentile(signals[..., 0], 99.5)
+    counts = [len(members_of(series, b)) for b in spec.b_values]
+    inside = head_of(signals)
     fraction = np.zeros(inside.shape, dtype=np.float32)
     if inside.any():
         fraction[inside] = ivim.fit(signals[inside], spec.b_values, counts).f

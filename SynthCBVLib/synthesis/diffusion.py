@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import SimpleITK as sitk
 
-from SynthCBVLib.errors import InputError
 from SynthCBVLib.imaging.motion import VolumeMotion, mean_of
-from SynthCBVLib.imaging.quality import B_TOLERANCE, B_TOLERANCE_ABSOLUTE, Finding
+from SynthCBVLib.imaging.quality import Finding
 from SynthCBVLib.imaging.resampling import resample
 from SynthCBVLib.imaging.study import DiffusionSeries, Modality, volume_of
+from SynthCBVLib.progress import Progress
+from SynthCBVLib.synthesis.b_values import BValues, members_of, plan, predicted_volumes
 from SynthCBVLib.synthesis.card import InputSpec
 
 #: More motion between the volumes than this (mm) is told.
@@ -24,8 +23,10 @@ def diffusion_channels(
     motion: tuple[VolumeMotion, ...],
     card_grid: sitk.Image,
     transform: sitk.Transform,
+    planned: BValues | None = None,
+    progress: Progress | None = None,
 ) -> list[sitk.Image]:
-    """Average the volumes of each of the card's b-values on the card's grid.
+    """Average the volumes of each of the card's b-values on the card's grid; predict what was not measured.
 
     Volumes that did not move are averaged before they are resampled; each of the others is resampled once,
     by its motion and the series' transform together.
@@ -33,7 +34,7 @@ def diffusion_channels(
     Parameters
     ----------
     series : DiffusionSeries
-        With all the card's b-values.
+        With b-values that serve the card's (`SynthCBVLib.synthesis.b_values.plan`).
     spec : InputSpec
         The card's input.
     motion : tuple of VolumeMotion
@@ -42,24 +43,24 @@ def diffusion_channels(
         Where to.
     transform : sitk.Transform
         Points of the grid to points of the series' first volume of the lowest b-value.
+    planned : BValues, optional
+        The series' plan, if it is known.
+    progress : Progress, optional
+        Told of the fit where b-values are predicted.
 
     Raises
     ------
     InputError
-        If a b-value is missing.
+        If a b-value is missing and the others cannot carry the fit.
     """
-    available = np.asarray(series.b_values)
+    planned = planned or plan(series, spec)
+    predicted = predicted_volumes(series, planned, motion, progress) if planned.predicted else {}
     chosen = []
     for b in spec.b_values:
-        # Scanners note 995, 1000 and 1005 for one nominal value: all of them count.
-        members = np.flatnonzero(np.abs(available - b) <= max(B_TOLERANCE * b, B_TOLERANCE_ABSOLUTE))
-        if not members.size:
-            raise InputError(
-                series.name,
-                f"b-values {_numbers(sorted(set(series.b_values)))}",
-                f"b-values {_numbers(spec.b_values)} s/mm² (within 5 %), {b:g} is missing",
-                "Use a model trained for these b-values.",
-            )
+        if b in predicted:
+            chosen.append(resample(predicted[b], card_grid, transform))
+            continue
+        members = members_of(series, b)
         still = [int(i) for i in members if not (motion and motion[i].applied)]
         total: sitk.Image | None = None
         if still:
@@ -102,7 +103,3 @@ def motion_findings(series: DiffusionSeries, motion: tuple[VolumeMotion, ...]) -
     undone = "The volumes were aligned, but signal lost to motion does not come back: look at the images."
     kept = f"Volume {', '.join(str(i + 1) for i in left)} could not be aligned: look at it, and leave it out."
     return (Finding("warning", Modality.DWI, what, kept if left else undone),)
-
-
-def _numbers(values: Sequence[float]) -> str:
-    return ", ".join(f"{value:g}" for value in values)

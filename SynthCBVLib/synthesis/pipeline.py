@@ -14,8 +14,11 @@ from SynthCBVLib.imaging.quality import Finding, check, raise_on_error
 from SynthCBVLib.imaging.resampling import resample
 from SynthCBVLib.imaging.study import Modality, Study, like
 from SynthCBVLib.progress import Progress, part
+from SynthCBVLib.synthesis.b_values import bridged
+from SynthCBVLib.synthesis.calibration import scale_factor
 from SynthCBVLib.synthesis.inference import choose_device, infer
 from SynthCBVLib.synthesis.model import Model, load_model
+from SynthCBVLib.synthesis.novelty import novelty_of
 from SynthCBVLib.synthesis.preprocess import Prepared, prepare
 from SynthCBVLib.synthesis.provenance import describe
 
@@ -29,11 +32,13 @@ class Synthesis:
     rcbv : sitk.Image
         float32, in the unit of the model card's output (see ``provenance["unit"]``), 0 outside the brain.
     uncertainty : sitk.Image
-        float32, standard deviation that the network expects, in the same unit, 0 outside the brain.
+        float32, standard deviation of the error to expect (√2 times the network's Laplace scale, times the
+        card's `scale_factor` where it was calibrated), in the same unit, 0 outside the brain. The 90 %
+        interval of a Laplace distribution is the map -+ 1.63 times this.
     mask : sitk.Image
         uint8 brain mask.
     provenance : Mapping
-        JSON-ready: version, model, weights' SHA-256, inputs, transforms, device, findings.
+        JSON-ready: version, model and card, weights' SHA-256, inputs, transforms, device, findings.
     findings : tuple of Finding
         What was noticed; nothing is hidden.
     reference : Modality
@@ -84,21 +89,24 @@ def synthesize(
     if not isinstance(model, Model):
         model = load_model(model)
     choose_device(device)  # a wrong name is told before the long work
-    findings = check(study, model.card)
+    findings = bridged(check(study, model.card), study, model.card)
     raise_on_error(findings, study)
     prepared = prepare(study, model.card, progress=part(progress, 0.05, 0.6))
+    inside = sitk.GetArrayViewFromImage(prepared.mask)
+    predicted = prepared.b_values.predicted if prepared.b_values else ()
+    novelty = novelty_of(prepared.channels, prepared.present, inside, model.card, predicted)
     result = infer(model.network, prepared.channels, prepared.present, device, part(progress, 0.6, 0.95))
     part(progress, 0.95, 1.0)(0.0, "Bringing the map to the reference grid")
     mask, noticed = _brain(prepared, result.mask)
     location = np.maximum(result.location, 0.0)
     # The standard deviation of a Laplace distribution is √2 times its scale.
-    rcbv, uncertainty = (
-        _to_reference(array, prepared, mask) for array in (location, math.sqrt(2.0) * result.scale)
-    )
+    spread = math.sqrt(2.0) * scale_factor(model.card)
+    rcbv, uncertainty = (_to_reference(array, prepared, mask) for array in (location, spread * result.scale))
     for image in (rcbv, uncertainty, mask):
         image.CopyInformation(study.scalar(prepared.reference_modality))
-    everything = (*findings, *prepared.findings, *result.findings, *noticed)
-    provenance = describe(study, model, prepared, result.device, everything)
+    foreign = () if novelty is None else novelty.findings()
+    everything = (*findings, *prepared.findings, *foreign, *result.findings, *noticed)
+    provenance = describe(study, model, prepared, result, everything, novelty)
     part(progress, 0.95, 1.0)(1.0, "Done")
     return Synthesis(
         rcbv, uncertainty, mask, provenance, everything, prepared.reference_modality, prepared.transforms

@@ -28,6 +28,7 @@ from SynthCBVLib.imaging.study import (
 )
 from SynthCBVLib.physiology import maps
 from SynthCBVLib.progress import Progress, part
+from SynthCBVLib.synthesis.b_values import BValues, findings_of, plan
 from SynthCBVLib.synthesis.card import ModelCard
 from SynthCBVLib.synthesis.derived import derived_image
 from SynthCBVLib.synthesis.diffusion import diffusion_channels, motion_findings, still_b0
@@ -60,6 +61,8 @@ class Prepared:
         What was noticed on the way.
     motion : tuple of VolumeMotion
         Motion of each volume of the DWI, in the series' order; empty without DWI or where not looked for.
+    b_values : BValues or None
+        Which of the card's b-values were measured and which predicted; None without DWI.
     """
 
     channels: np.ndarray
@@ -72,6 +75,7 @@ class Prepared:
     transforms: Mapping[Modality, sitk.Transform]
     findings: tuple[Finding, ...]
     motion: tuple[VolumeMotion, ...] = ()
+    b_values: BValues | None = None
 
 
 def prepare(
@@ -103,7 +107,7 @@ def prepare(
     Raises
     ------
     InputError
-        If no reference image is there, images do not overlap, or b-values do not serve the card.
+        If no reference image is there, images do not overlap, or b-values cannot serve the card.
     """
     reference_modality = reference_of(study, card)
     reference = settled(sitk.Cast(study.scalar(reference_modality), sitk.sitkFloat32))
@@ -116,12 +120,16 @@ def prepare(
     blocks: dict[Modality, np.ndarray] = {}
     covered: dict[Modality, np.ndarray] = {}
     followed: tuple[VolumeMotion, ...] = ()
+    planned: BValues | None = None
 
     for index, spec in enumerate(specs):
         step = part(progress, index / (len(specs) + 1), (index + 1) / (len(specs) + 1))
         image = study.images[spec.modality]
         shown = study.scalar(spec.modality)
         moved: tuple[VolumeMotion, ...] = ()
+        if isinstance(image, DiffusionSeries):
+            planned = plan(image, spec)
+            findings.extend(findings_of(planned))
         if motion and isinstance(image, DiffusionSeries):
             moved = followed = estimate_motion(image, part(step, 0.0, 0.3))
             findings.extend(motion_findings(image, moved))
@@ -145,7 +153,9 @@ def prepare(
         if isinstance(image, DiffusionSeries) and spec.derived:
             volumes = [resample(derived_image(image, spec, moved), card_grid, transform)]
         elif isinstance(image, DiffusionSeries):
-            volumes = diffusion_channels(image, spec, moved, card_grid, transform)
+            volumes = diffusion_channels(
+                image, spec, moved, card_grid, transform, planned, part(step, 0.7, 1.0)
+            )
         else:
             native, noticed = _channel(image)
             findings.extend(noticed)
@@ -177,7 +187,7 @@ def prepare(
         first += spec.channels
     return Prepared(
         channels, present, card_grid, reference, reference_modality, mask, registrations, used,
-        tuple(findings), followed,
+        tuple(findings), followed, planned,
     )  # fmt: skip
 
 

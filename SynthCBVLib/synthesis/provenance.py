@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -13,12 +14,21 @@ import SimpleITK as sitk
 from SynthCBVLib import __version__
 from SynthCBVLib.imaging.quality import Finding
 from SynthCBVLib.imaging.study import AslSeries, DiffusionSeries, Study, StudyImage
+from SynthCBVLib.synthesis.calibration import scale_factor
+from SynthCBVLib.synthesis.card import ModelCard
+from SynthCBVLib.synthesis.inference import Inference
 from SynthCBVLib.synthesis.model import Model
+from SynthCBVLib.synthesis.novelty import Novelty
 from SynthCBVLib.synthesis.preprocess import Prepared
 
 
 def describe(
-    study: Study, model: Model, prepared: Prepared, device: str, findings: Sequence[Finding]
+    study: Study,
+    model: Model,
+    prepared: Prepared,
+    inference: Inference,
+    findings: Sequence[Finding],
+    novelty: Novelty | None = None,
 ) -> dict[str, Any]:
     """Describe a synthesis in JSON-ready form.
 
@@ -36,9 +46,18 @@ def describe(
             "weights_sha256": model.sha256,
             "training_data": card.training_data,
             "intended_use": card.intended_use,
+            "card": described_card(card),
         },
-        "device": device,
+        "device": inference.device,
+        "tiles": inference.tiles,
         "reference": prepared.reference_modality.value,
+        "uncertainty": {
+            "meaning": "standard deviation of the error to expect: √2 × Laplace scale × scale_factor",
+            "scale_factor": scale_factor(card),
+            "calibrated": "scale_factor" in card.calibration,
+        },
+        "novelty": None if novelty is None else novelty.as_json(),
+        "b_values": None if prepared.b_values is None else asdict(prepared.b_values),
         "inputs": {modality.value: {"sha256": fingerprint(study.images[modality])} for modality in used},
         "registration": {
             modality.value: {
@@ -62,6 +81,13 @@ def describe(
         ],
         "findings": [asdict(finding) for finding in findings],
     }
+
+
+def described_card(card: ModelCard) -> dict[str, Any]:
+    """Give a card as JSON-ready fields, without the statistics, which are long and not for reading."""
+    fields = json.loads(card.to_json())
+    fields.pop("statistics", None)
+    return fields
 
 
 def fingerprint(image: StudyImage) -> str:

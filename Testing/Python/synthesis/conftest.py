@@ -36,6 +36,12 @@ def study() -> Study:
 
 
 @pytest.fixture(scope="session")
+def pair(study) -> Study:
+    """Give the study's T1w and FLAIR alone: one registration."""
+    return Study("01", {m: study.images[m] for m in (Modality.T1W, Modality.FLAIR)})
+
+
+@pytest.fixture(scope="session")
 def models(tmp_path_factory) -> dict[str, Model]:
     """Give small untrained models; their maps are meaningless but exact."""
     arguments = {
