@@ -28,6 +28,7 @@ VERBS: dict[str, str] = {
     "ratios": "ratios",
     "agreement": "agreement",
     "train": "train",
+    "evaluate": "evaluate",
     "models": "models",
     "doctor": "doctor",
 }

@@ -136,5 +136,5 @@ def _euler(centre: np.ndarray, shift: np.ndarray, turn: Rotation | None = None) 
     transform.SetCenter(centre.tolist())
     transform.SetTranslation(shift.tolist())
     if turn is not None:
-        transform.SetMatrix(turn.as_matrix().ravel().tolist(), 1e-6)
+        transform.SetMatrix(np.clip(turn.as_matrix(), -1, 1).ravel().tolist(), 1e-6)
     return transform

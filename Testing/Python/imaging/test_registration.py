@@ -1,10 +1,12 @@
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from scipy.spatial.transform import Rotation
 
 from SynthCBVLib.cli import main
 from SynthCBVLib.errors import Cancelled, InputError
 from SynthCBVLib.imaging.registration import register
+from SynthCBVLib.imaging.registration.starts import _euler
 from SynthCBVLib.imaging.resampling import resample
 from SynthCBVLib.imaging.study import join_series, like
 
@@ -254,3 +256,11 @@ def test_masks_and_images_of_odd_shapes_are_refused_or_served(head, fixed):
     series = sitk.JoinSeries([sitk.Cast(fixed > 0, sitk.sitkUInt8)] * 2)
     with pytest.raises(InputError, match="a series of volumes"):
         register(head.image("T2w", (5, 5, 5), (36, 42, 32), seed=3), fixed, mask=series)
+
+
+def test_starts_turned_by_right_angles_have_angles():
+    # Rounding leaves elements a little above 1 in such matrices, of which no angle can be taken.
+    right = Rotation.create_group("O")
+    turns = [a * b for a in right for b in right]
+    angles = [_euler(np.zeros(3), np.zeros(3), turn).GetParameters()[:3] for turn in turns]
+    assert np.isfinite(angles).all()
