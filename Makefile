@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 # slicer-core and the tests need no screen.
 export QT_QPA_PLATFORM := offscreen
 
-.PHONY: demo test lint bench weights clean
+.PHONY: demo test lint bench screenshots weights clean
 
 demo: $(INSTALLED)
 	$(PY) -m SynthCBVLib demo --out demo-output
@@ -27,10 +27,24 @@ bench:
 	$(VENV)-bench/bin/python -m pip install --disable-pip-version-check --no-deps osipi-ivim==0.1.0
 	$(VENV)-bench/bin/python Testing/Benchmarks/bench_ivim.py
 
-# Trains the bundled weights anew on digital patients (about half an hour on two cores).
+# The panel in every state, for docs/images.
+screenshots: $(INSTALLED)
+	$(PY) Testing/Host/screenshots.py docs/images
+
+# Trains the bundled weights anew on digital patients (about two hours on two cores), each in three parts: small
+# patches turned and scaled, then as they are, then patches of nearly the whole head.
+TRAIN = $(PY) -m SynthCBVLib train --cases runs/cases --validation-list runs/validation.txt --ssim
+AS_THEY_ARE = --set rotation=0 --set zoom=0
+IVIM = --preset ivim --digital 100000:100110 wildtype
+ASL = --preset asl --digital 100000:100110 wildtype --digital 110000:110030 recurrence --digital 110040:110070 response
 weights: $(INSTALLED)
-	$(PY) -m SynthCBVLib train --workflow ivim --digital 64 --run runs/ivim --out SynthCBVLib/weights/ivim.safetensors
-	$(PY) -m SynthCBVLib train --workflow asl --digital 64 --run runs/asl --out SynthCBVLib/weights/asl.safetensors
+	mkdir -p runs && seq 100100 100109 > runs/validation.txt
+	$(TRAIN) 0.5 $(IVIM) --steps 4000 --validate-every 1000 --out runs/ivim-1.safetensors
+	$(TRAIN) 1 $(IVIM) --steps 5000 --validate-every 500 --learning-rate 6e-4 $(AS_THEY_ARE) --from runs/ivim-1.safetensors --out runs/ivim-2.safetensors
+	$(TRAIN) 1 $(IVIM) --steps 1800 --validate-every 300 --learning-rate 4e-4 $(AS_THEY_ARE) --set patch=1x192x160 --batch 4 --from runs/ivim-2.safetensors --out SynthCBVLib/weights/ivim.safetensors
+	$(TRAIN) 0.5 $(ASL) --steps 1400 --validate-every 350 --out runs/asl-1.safetensors
+	$(TRAIN) 1 $(ASL) --steps 800 --validate-every 400 --learning-rate 8e-4 $(AS_THEY_ARE) --set drop=0.3 --from runs/asl-1.safetensors --out runs/asl-2.safetensors
+	$(TRAIN) 1 $(ASL) --steps 600 --validate-every 150 --learning-rate 8e-4 $(AS_THEY_ARE) --set drop=0.3 --set patch=24x96x96 --batch 2 --from runs/asl-2.safetensors --out SynthCBVLib/weights/asl.safetensors
 
 $(INSTALLED): pyproject.toml .ci/constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'

@@ -28,7 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--cohort", type=Path, help="BIDS dataset; subjects need perf/*_rcbv.nii.gz")
-    source.add_argument("--digital", type=int, metavar="N", help="train on N digital patients instead")
+    source.add_argument(
+        "--digital", action="append", nargs="+", metavar="WORD",
+        help="train on digital patients instead: so many, or seeds and disease, such as 1000:1060 wildtype "
+        "(1060 is not part of it); repeat for more",
+    )  # fmt: skip
     described = "; ".join(f"{name}: {preset(name).about}" for name in PRESETS)
     parser.add_argument(
         "--preset", "--workflow", dest="preset", choices=tuple(PRESETS), required=True, help=described
@@ -38,6 +42,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--folder", "--run", dest="folder", type=Path, metavar="FOLDER",
         help="folder of the run: cases, checkpoint, metrics; resumed if it exists",
+    )  # fmt: skip
+    parser.add_argument(
+        "--cases", type=Path, metavar="FOLDER",
+        help="folder of prepared cases, which several runs may share (default: cases, in the run's folder)",
     )  # fmt: skip
     length = parser.add_mutually_exclusive_group()
     length.add_argument("--steps", type=int, help="optimiser steps (default: the preset's length)")
@@ -64,9 +72,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--skip-bad", action="store_true", help="go on without the subjects that cannot be used"
     )
     parser.add_argument("--bf16", action=argparse.BooleanOptionalAction, help="16-bit convolutions")
+    parser.add_argument(
+        "--set", dest="settings", action="append", default=[], metavar="NAME=VALUE",
+        help="any other setting of the training, such as rotation=0 or patch=1x192x160; repeat for more",
+    )  # fmt: skip
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     parser.add_argument("--training-seed", type=int, help="of weights, batches and the split")
-    parser.add_argument("--seed", type=int, default=1000, help="seed of the first digital patient")
+    parser.add_argument(
+        "--seed", type=int, default=1000, help="seed of the first of so many digital patients"
+    )
     parser.add_argument("--workers", type=int, default=2, help="processes that prepare cases")
 
 
@@ -74,6 +88,7 @@ def run(args: argparse.Namespace) -> None:
     """Prepare the cases, train, and write the weights."""
     from SynthCBVLib.imaging.files import written_whole
     from SynthCBVLib.synthesis.model import load_model
+    from SynthCBVLib.synthesis.novelty import statistics_of
     from SynthCBVLib.training.cases import load_case
     from SynthCBVLib.training.data_checks import check_cases, patients_of
     from SynthCBVLib.training.loop import train
@@ -87,13 +102,15 @@ def run(args: argparse.Namespace) -> None:
     folder = args.folder or Path("runs") / args.out.stem
     start = load_model(args.start) if args.start else None
     with team() as together:
-        card, folders = _prepared(args, chosen.card, folder, together)
+        card, folders = _prepared(args, chosen.card, args.cases or folder / "cases", together)
         cases = {case.name: case for case in (load_case(place, card) for place in folders)}
         if together.first:
             _tell([str(warning) for warning in check_cases(list(cases.values()))])
         wanted = None if args.validation_list is None else _names(args.validation_list)
         patients = patients_of(list(cases.values()))
         training, validation = split_patients(patients, args.validation, config.seed, wanted)
+        learned = ((case.crop(), case.present, case.mask) for case in map(cases.get, training))
+        card = dataclasses.replace(card, statistics=statistics_of(learned, card))
         outcome = train(
             [cases[name] for name in training],
             [cases[name] for name in validation],
@@ -116,8 +133,8 @@ def _check(args: argparse.Namespace) -> None:
     """Judge the arguments before hours of work."""
     if args.out.suffix != ".safetensors" or args.out.is_dir():
         raise InputError("--out", str(args.out), "the name of a file ending in .safetensors")
-    if args.digital is not None and args.digital < 2:
-        raise InputError("--digital", str(args.digital), "at least 2 patients")
+    if args.digital is not None and len(_digital_patients(args)) < 2:
+        raise InputError("--digital", "fewer than 2 patients", "at least 2 patients")
     for name in ("steps", "epochs", "batch", "validate_every"):
         value = getattr(args, name)
         if value is not None and value < 1:
@@ -134,6 +151,8 @@ def _check(args: argparse.Namespace) -> None:
 
 def _config(args: argparse.Namespace, config: TrainingConfig) -> TrainingConfig:
     """Give the preset's configuration with what the arguments change."""
+    from SynthCBVLib.training.config import with_settings
+
     options = {
         "batch": args.batch, "learning_rate": args.learning_rate, "perceptual_from": args.perceptual_from,
         "ssim_weight": args.ssim, "validate_every": args.validate_every, "bf16": args.bf16,
@@ -144,7 +163,7 @@ def _config(args: argparse.Namespace, config: TrainingConfig) -> TrainingConfig:
         changed |= {"steps": args.steps, "epochs": args.epochs}
     if args.perceptual is not None and not config.perceptual_weight:
         changed["perceptual_weight"] = 0.1  # the paper's weight
-    config = dataclasses.replace(config, **changed)
+    config = with_settings(dataclasses.replace(config, **changed), args.settings)
     if config.perceptual_weight and args.perceptual is None:
         raise InputError(
             "--perceptual", "no file", "the weights of VGG19, which this preset's loss needs",
@@ -154,7 +173,7 @@ def _config(args: argparse.Namespace, config: TrainingConfig) -> TrainingConfig:
 
 
 def _prepared(
-    args: argparse.Namespace, card: ModelCard, folder: Path, together: Team
+    args: argparse.Namespace, card: ModelCard, prepared: Path, together: Team
 ) -> tuple[ModelCard, list[Path]]:
     """Prepare the cases in the first process; give the card with its training data stated, and the cases."""
     from SynthCBVLib.training.cohort import find_cases, prepare_cohort
@@ -162,16 +181,15 @@ def _prepared(
 
     progress = TerminalProgress("Preparing cases")
     if args.digital is not None:
-        seeds = range(args.seed, args.seed + args.digital)
-        patients = [(seed, _KINDS[seed % len(_KINDS)]) for seed in seeds]
-        folders = [folder / "cases" / card.name / f"{seed:05d}-{kind}" for seed, kind in patients]
+        patients = _digital_patients(args)
+        folders = [prepared / card.name / f"{seed:05d}-{kind}" for seed, kind in patients]
         if together.first:
-            prepare_digital(patients, {card.name: card}, folder / "cases", args.workers, progress)
+            prepare_digital(patients, {card.name: card}, prepared, args.workers, progress)
         words = "Trained on digital patients computed from physics; no patient data was used."
-        facts = {"data": "digital patients", "first_seed": args.seed, "patients": args.digital}
+        facts = {"data": "digital patients", **_seeds(patients)}
     else:
         found = find_cases(args.cohort)
-        cases = folder / "cases" / card.name
+        cases = prepared / card.name
         if together.first:
             ready = prepare_cohort(found, card, cases, args.workers, progress, args.skip_bad)
             _tell([f"{name} left out: {what}" for name, what in ready.refused.items()])
@@ -183,6 +201,36 @@ def _prepared(
     if len(folders) < 2:
         raise InputError(args.cohort or "digital patients", f"{len(folders)} usable cases", "at least two")
     return dataclasses.replace(card, training_data=words, training=facts), folders
+
+
+def _digital_patients(args: argparse.Namespace) -> list[tuple[int, str]]:
+    """Give seed and disease of each digital patient."""
+    from SynthCBVLib.training.evaluation.subjects import digital_block
+
+    patients: list[tuple[int, str]] = []
+    for words in args.digital:
+        if len(words) == 1 and words[0].isdecimal():
+            seeds = range(args.seed, args.seed + int(words[0]))
+            patients += [(seed, _KINDS[seed % len(_KINDS)]) for seed in seeds]
+        elif len(words) > 2:
+            raise InputError(
+                f"--digital {' '.join(words)}"[:120], "more than seeds and a disease", "these two"
+            )
+        else:
+            patients += [(int(subject.patient), subject.group) for subject in digital_block(words)]
+    return list(dict.fromkeys(patients))
+
+
+def _seeds(patients: list[tuple[int, str]]) -> dict[str, object]:
+    """State which patients a network saw, for whoever has to choose others to judge it with."""
+    seeds = sorted({seed for seed, _ in patients})
+    ends = [i for i in range(len(seeds)) if i + 1 == len(seeds) or seeds[i + 1] != seeds[i] + 1]
+    runs = [(seeds[before + 1], seeds[end]) for before, end in zip([-1, *ends], ends, strict=False)]
+    return {
+        "first_seed": seeds[0], "patients": len(patients),
+        "seeds": ", ".join(f"{first} to {last}" if last > first else f"{first}" for first, last in runs),
+        "kinds": ", ".join(dict.fromkeys(kind for _, kind in patients)),
+    }  # fmt: skip
 
 
 def _names(path: Path) -> list[str]:

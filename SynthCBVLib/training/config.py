@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Literal
 
 from SynthCBVLib.errors import InputError
@@ -133,6 +133,49 @@ class TrainingConfig:
             raise InputError("learning rate", f"{self.learning_rate:g}", "a number above 0")
         if not 0 <= self.drop <= 1 or not 0 <= self.strip <= 1:
             raise InputError("drop and strip", f"{self.drop:g} and {self.strip:g}", "shares from 0 to 1")
+
+
+def with_settings(config: TrainingConfig, settings: Iterable[str]) -> TrainingConfig:
+    """Give the configuration with settings changed by name.
+
+    Parameters
+    ----------
+    config : TrainingConfig
+        The others stay.
+    settings : iterable of str
+        ``NAME=VALUE``: numbers, ``yes`` or ``no``, a schedule's name; a patch as ``1x96x96``.
+
+    Raises
+    ------
+    InputError
+        If there is no such setting, or the value is of another kind.
+    """
+    changed: dict[str, object] = {}
+    kinds = {each.name: type(getattr(config, each.name)) for each in fields(config)}
+    for setting in settings:
+        name, _, text = setting.partition("=")
+        if name not in kinds or name in ("steps", "epochs"):
+            raise InputError(f"setting {setting[:80]!r}", "no such setting", f"one of {', '.join(kinds)}")
+        try:
+            changed[name] = _value(kinds[name], text)
+        except ValueError as error:
+            raise InputError(
+                f"setting {name}", repr(text[:80]), f"a value like {getattr(config, name)!r}"
+            ) from error
+    return replace(config, **changed)
+
+
+def _value(kind: type, text: str) -> object:
+    if kind is tuple:
+        sizes = tuple(int(size) for size in text.split("x"))
+        if len(sizes) != 3:
+            raise ValueError(text)
+        return sizes
+    if kind is bool:
+        return {"yes": True, "no": False}[text] if text in ("yes", "no") else bool(int(text))
+    if kind in (int, str):
+        return kind(text)
+    return None if text == "none" else float(text)
 
 
 def learning_rate(config: TrainingConfig, step: int, steps: int) -> float:

@@ -71,7 +71,7 @@ def _ivim(
         spacing=(1.146, 1.146, None),
         output=OutputSpec("rCBV", "slice-maximum"),
     )
-    config = TrainingConfig(steps=7_000, batch=8, patch=(1, 96, 96), warmup=200)
+    config = TrainingConfig(steps=7_000, batch=8, patch=(1, 96, 96), warmup=200, ssim_weight=0.5)
     return Preset(card, config, cases, about)
 
 
@@ -121,7 +121,9 @@ def _asl_card(name: str, network: str, width: int, **arguments: bool) -> ModelCa
 
 
 def _asl() -> Preset:
-    config = TrainingConfig(steps=1_500, batch=4, patch=(12, 64, 64), warmup=50, validate_every=500)
+    config = TrainingConfig(
+        steps=1_500, batch=4, patch=(12, 64, 64), warmup=50, validate_every=500, ssim_weight=0.5
+    )
     return Preset(_asl_card("asl", "iedn", 8), config, "asl", "any of six modalities, small 3D IEDN")
 
 

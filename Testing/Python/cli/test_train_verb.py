@@ -75,6 +75,25 @@ def test_a_cohort_becomes_weights_and_weights_are_tuned(tmp_path, cohort, capsys
     assert begun.sha256 in ended.card.training["started_from"]
 
 
+def test_blocks_of_digital_patients_and_settings_are_stated_in_the_card(tmp_path):
+    for seed, kind in [*((seed, "wildtype") for seed in range(7, 31)), (40, "response")]:
+        store(tmp_path, f"{seed:05d}-{kind}", seed, preset("ivim").card)
+    out = tmp_path / "x.safetensors"
+    arguments = ["train", "--digital", "7:31", "wildtype", "--digital", "40", "response", "--preset", "ivim",
+                 "--cases", str(tmp_path / "cases"), "--run", str(tmp_path / "run"), "--workers", "0",
+                 "--steps", "1", "--batch", "1", "--set", "patch=1x16x32", "--set", "flip=no", "--no-bf16",
+                 "--out", str(out), "--device", "cpu"]  # fmt: skip
+    assert main(arguments) == 0
+    card = read_card(out)
+    assert card.statistics  # to tell studies that are unlike these
+    training = card.training
+    assert training["seeds"] == "7 to 30, 40"
+    assert training["kinds"] == "wildtype, response"
+    assert training["patients"] == 25
+    assert training["config"]["patch"] == [1, 16, 32]
+    assert training["config"]["flip"] is False
+
+
 def test_another_models_weights_are_refused(tmp_path, capsys):
     for seed in (7, 8):
         kind = ("wildtype", "mutant", "wildtype")[seed % 3]
@@ -95,6 +114,12 @@ def test_another_models_weights_are_refused(tmp_path, capsys):
         (["--preset", "ivim", "--validation", "1"], "--validation"),
         (["--preset", "ivim", "--learning-rate", "-1"], "learning rate"),
         (["--preset", "ivim", "--from", "nobody"], "neither a bundled model nor a file"),
+        (["--preset", "ivim", "--digital", "5:7", "flu"], "the disease 'flu'"),
+        (["--preset", "ivim", "--digital", "5:7", "wildtype", "known"], "more than seeds and a disease"),
+        (["--preset", "ivim", "--set", "colour=red"], "no such setting"),
+        (["--preset", "ivim", "--set", "patch=96"], "setting patch"),
+        (["--preset", "ivim", "--set", "drop=often"], "setting drop"),
+        (["--preset", "ivim", "--set", "drop=3"], "drop and strip"),
     ],
 )
 def test_bad_arguments_are_refused_before_the_work(tmp_path, capsys, more, said):

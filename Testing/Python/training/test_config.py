@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from SynthCBVLib.errors import InputError
-from SynthCBVLib.training.config import TrainingConfig, learning_rate, total_steps
+from SynthCBVLib.training.config import TrainingConfig, learning_rate, total_steps, with_settings
 from SynthCBVLib.training.presets import preset
 
 BASE = TrainingConfig(batch=8, patch=(1, 96, 96), steps=100)
@@ -53,3 +53,23 @@ def test_the_papers_epochs():
 def test_what_cannot_be_is_refused(change):
     with pytest.raises(InputError):
         dataclasses.replace(BASE, **change)
+
+
+def test_settings_by_name():
+    config = with_settings(
+        BASE, ["patch=2x32x48", "drop=0.25", "flip=no", "schedule=step", "largest_gradient=none"]
+    )
+    assert config.patch == (2, 32, 48)
+    assert config.drop == 0.25
+    assert config.flip is False
+    assert config.schedule == "step"
+    assert config.largest_gradient is None
+    assert with_settings(BASE, []) == BASE
+
+
+@pytest.mark.parametrize(
+    "setting", ["steps=5", "nothing=1", "batch=2.5", "schedule=wild", "flip=maybe", "zoom="]
+)
+def test_settings_that_are_none(setting):
+    with pytest.raises(InputError):
+        with_settings(BASE, [setting])
