@@ -14,6 +14,7 @@ import vtk
 from slicer import (
     vtkMRMLDiffusionWeightedVolumeNode,
     vtkMRMLLabelMapVolumeNode,
+    vtkMRMLPlotChartNode,
     vtkMRMLScalarVolumeNode,
     vtkMRMLSegmentationNode,
     vtkMRMLSequenceNode,
@@ -37,21 +38,28 @@ if importlib.util.find_spec("SynthCBVLib") is None:  # developer mode: the libra
 
 from SynthCBVLib.errors import InputError  # noqa: E402
 from SynthCBVLib.imaging.study import Modality  # noqa: E402
+from SynthCBVLib.panel import sample_data  # noqa: E402
+from SynthCBVLib.panel.agreement import AgreementSection  # noqa: E402
 from SynthCBVLib.panel.analysis import AnalysisLogic  # noqa: E402
-from SynthCBVLib.panel.background import (  # noqa: E402
-    BackgroundSynthesis,
-    Listener,
-    Request,
-    synthesize_here,
-)
+from SynthCBVLib.panel.background import Listener, Work, failure_of  # noqa: E402
 from SynthCBVLib.panel.dependencies import ensure_packages  # noqa: E402
-from SynthCBVLib.panel.jobs import Failed  # noqa: E402
+from SynthCBVLib.panel.layout import LayoutSwitch  # noqa: E402
+from SynthCBVLib.panel.patient import PatientLoader, choose_patient, patient_request  # noqa: E402
 from SynthCBVLib.panel.processes import Launcher, launch_in_slicer  # noqa: E402
 from SynthCBVLib.panel.regions import RegionsSection  # noqa: E402
-from SynthCBVLib.panel.selection import Workflow, selection_from  # noqa: E402
+from SynthCBVLib.panel.registration import RegistrationSection  # noqa: E402
+from SynthCBVLib.panel.requests import SynthesisRequest  # noqa: E402
+from SynthCBVLib.panel.runner import Runner  # noqa: E402
+from SynthCBVLib.panel.selection import (  # noqa: E402
+    Device,
+    Method,
+    ModelChoice,
+    Reference,
+    Workflow,
+    selection_from,
+)
 from SynthCBVLib.panel.study import StudySection  # noqa: E402
 from SynthCBVLib.panel.synthesis import SynthesisSection  # noqa: E402
-from SynthCBVLib.panel.ticker import Ticker  # noqa: E402
 from SynthCBVLib.progress import Progress  # noqa: E402
 from SynthCBVLib.scene import (  # noqa: E402
     AslNodes,
@@ -61,8 +69,10 @@ from SynthCBVLib.scene import (  # noqa: E402
     image_to_volume,
     quantify_asl,
     quantify_dsc,
-    study_from_nodes,
 )
+from SynthCBVLib.scene.patient import PatientNodes  # noqa: E402
+from SynthCBVLib.scene.results import reference_of  # noqa: E402
+from SynthCBVLib.worker.alignment import Alignment  # noqa: E402
 
 #: The ways in which Slicer holds images of several b-values.
 #: parameterNodeWrapper wants None among the alternatives of a node, and typing.Union.
@@ -89,15 +99,28 @@ class SynthCBV(ScriptedLoadableModule):
             "<p><b>Research demonstration, not for diagnosis.</b> The bundled weights were trained on "
             "digital patients, not on people. A synthetic map does not replace perfusion MRI with contrast "
             "agent.</p>"
-            "<p>Steps: choose the volumes, click Apply, draw segments named Tumour 1 and White matter 1, and "
-            "click Compute T/WM ratio.</p>"
+            "<p>Steps: choose the volumes, click Apply, paint over the tumour, click Propose regions, "
+            "and read the ratio of tumour to white matter.</p>"
         )
+        # Other modules are there only then.
+        slicer.app.connect("startupCompleted()", registerSampleData)
         self.parent.acknowledgementText = _(
             "The IVIM workflow follows L. Wang, Z. Xing, C. Cai, Z. Chen, D. Cao, S. Cai: DSC-MRI derived "
             "relative CBV maps synthesized from IVIM-MRI data. The ASL workflow follows the work on "
             "synthesis of CBV maps from arterial spin labeling and standard MRI with a three-dimensional "
             "incrementable encoder-decoder network (IEDN). The README gives the references in full."
         )
+
+
+def registerSampleData() -> None:
+    """Offer digital patients in the Sample Data module."""
+
+    def loaded(workflow: Workflow, nodes: PatientNodes) -> None:
+        parameters = SynthCBVLogic().getParameterNode()
+        parameters.workflow = workflow
+        choose_patient(parameters, nodes)
+
+    sample_data.register(Path(__file__).parent / "Resources" / "Icons", loaded)
 
 
 @parameterNodeWrapper
@@ -119,12 +142,24 @@ class SynthCBVParameterNode:
     labelling: Annotated[str, Choice(["pcasl", "pasl"])] = "pcasl"
     labelDuration: Annotated[float, WithinRange(0.0, 10.0)] = 0.0
     postLabelDelay: Annotated[float, WithinRange(0.0, 10.0)] = 0.0
+    seed: Annotated[int, WithinRange(0, 999999)] = 1
+    reference: Reference = Reference.AUTOMATIC
+    registration: Method = Method.RIGID
+    model: ModelChoice = ModelChoice.BUNDLED
+    weightsFile: str = ""
+    device: Device = Device.AUTO
     outputName: str = "SynthCBV"
     regions: RegionsNode
     syntheticMap: vtkMRMLScalarVolumeNode
     realMap: vtkMRMLScalarVolumeNode
-    otherMap: vtkMRMLScalarVolumeNode
+    fractionMap: vtkMRMLScalarVolumeNode
     ratioTable: vtkMRMLTableNode
+    subject: str = ""
+    group: str = ""
+    cohort: vtkMRMLTableNode
+    positiveGroup: str = ""
+    plot: vtkMRMLPlotChartNode
+    showSubjects: bool = False
 
 
 class SynthCBVWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
@@ -146,12 +181,21 @@ class SynthCBVWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         uiWidget.setMRMLScene(slicer.mrmlScene)
 
         self.logic = SynthCBVLogic()
+        self.layoutSwitch = LayoutSwitch()
         self.studySection = StudySection(self.ui)
+        self.patientLoader = PatientLoader(self.ui, self.onPatientEnded)
+        self.registrationSection = RegistrationSection(self.ui, self.layoutSwitch)
         self.synthesisSection = SynthesisSection(self.ui, self.onSynthesisEnded)
-        self.regionsSection = RegionsSection(self.ui)
+        self.regionsSection = RegionsSection(self.ui, self.logic, lambda: self._parameterNode)
+        self.agreementSection = AgreementSection(
+            self.ui,
+            self.logic,
+            lambda: self._parameterNode,
+            lambda: ensure_packages(Path(self.resourcePath("requirements.txt"))),
+        )
+        self.ui.patientButton.clicked.connect(self.onPatient)
         self.ui.applyButton.clicked.connect(self.onApply)
         self.ui.cancelButton.clicked.connect(self.onCancel)
-        self.ui.ratioButton.clicked.connect(self.onComputeRatios)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.initializeParameterNode()
@@ -160,15 +204,21 @@ class SynthCBVWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """End what runs when the module is unloaded or Slicer closes."""
         if self.logic is not None:
             self.logic.cancel()
+            self.logic.cancelAnalysis()
+            self.regionsSection.exit()
+            self.registrationSection.forget()
         self.setParameterNode(None)
         self.removeObservers()
 
     def enter(self) -> None:
         """Connect to the scene when the user opens the module."""
+        self.agreementSection.enter()
         self.initializeParameterNode()
+        self.regionsSection.enter()
 
     def exit(self) -> None:
         """Leave the scene alone while another module is open; a synthesis goes on."""
+        self.regionsSection.exit()
         self.setParameterNode(None)
 
     def onReload(self) -> None:
@@ -181,6 +231,10 @@ class SynthCBVWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """End a synthesis whose scene goes away."""
         if self.logic.running:
             self.onCancel()
+        self.logic.cancelAnalysis()
+        self.registrationSection.forget()
+        self.regionsSection.close()
+        self.agreementSection.close()
         self.setParameterNode(None)
 
     def onSceneEndClose(self, caller: object, event: object) -> None:
@@ -207,29 +261,48 @@ class SynthCBVWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Bring all sections up to date with the parameter node."""
         if self._parameterNode is None:
             return
-        ready = self.studySection.update(self._parameterNode)
-        self.synthesisSection.update(self._parameterNode, ready, self.logic.running)
+        ready, running = self.studySection.update(self._parameterNode), self.logic.running
+        self.patientLoader.update(running)
+        self.registrationSection.update(self._parameterNode)
+        self.synthesisSection.update(self._parameterNode, ready, running)
         self.regionsSection.update(self._parameterNode)
+        self.agreementSection.update(self._parameterNode)
+
+    def onPatient(self) -> None:
+        """Simulate a digital patient in a worker process, or stop doing so."""
+        if self.patientLoader.busy:
+            self.onCancel()
+            return
+        self.patientLoader.started()
+        try:
+            self.logic.start(patient_request(self._parameterNode), self.patientLoader)
+        except Exception as error:  # shown in the panel; Qt would only print it
+            self.patientLoader.failed(failure_of(error))
+        self.update()
+
+    def onPatientEnded(self, nodes: PatientNodes | None) -> None:
+        """Select and show the new volumes, if there are any."""
+        if nodes is not None:
+            choose_patient(self._parameterNode or self.logic.getParameterNode(), nodes)
+            self.layoutSwitch.show_everywhere(next(iter(nodes.images.values())))
+        self.update()
 
     def onApply(self) -> None:
         """Synthesise in a worker process."""
         parameters = self._parameterNode
         self.synthesisSection.started()
         try:
-            selection = selection_from(parameters)
-            study = selection.study()
+            request = selection_from(parameters).request(parameters)
             ensure_packages(Path(self.resourcePath("requirements.txt")))
-            request = Request(study, selection.workflow.value, parameters.outputName.strip() or "SynthCBV")
             self.logic.start(request, self.synthesisSection)
-        except InputError as error:
-            self.synthesisSection.failed(Failed("input", str(error)))
         except Exception as error:  # shown in the panel; Qt would only print it
-            self.synthesisSection.failed(Failed("fault", f"{type(error).__name__}: {error}"))
+            self.synthesisSection.failed(failure_of(error))
         self.update()
 
     def onCancel(self) -> None:
         """End the worker with all it has started."""
         self.logic.cancel()
+        self.patientLoader.stopped()
         self.synthesisSection.cancelled()
 
     def onSynthesisEnded(self, nodes: SynthesisNodes | None) -> None:
@@ -237,19 +310,9 @@ class SynthCBVWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if nodes is not None:
             parameters = self._parameterNode or self.logic.getParameterNode()
             parameters.syntheticMap = nodes.rcbv
-            slicer.util.setSliceViewerLayers(background=nodes.rcbv)
+            self.registrationSection.forget()
+            self.layoutSwitch.show_results(nodes, reference_of(nodes.rcbv), parameters.realMap)
         self.update()
-
-    def onComputeRatios(self) -> None:
-        """Compute the table of T/WM ratios of the chosen maps."""
-        parameters = self._parameterNode
-        try:
-            table = self.logic.computeRatios(parameters.regions, self.regionsSection.maps(parameters))
-        except InputError as error:
-            self.regionsSection.failed(error)
-            return
-        parameters.ratioTable = table
-        self.regionsSection.finished(table)
 
 
 class SynthCBVLogic(AnalysisLogic, ScriptedLoadableModuleLogic):
@@ -262,19 +325,18 @@ class SynthCBVLogic(AnalysisLogic, ScriptedLoadableModuleLogic):
     """
 
     def __init__(self, launch: Launcher = launch_in_slicer) -> None:
-        AnalysisLogic.__init__(self)
+        AnalysisLogic.__init__(self, lambda arguments: self.launch(arguments))
         ScriptedLoadableModuleLogic.__init__(self)
         self.launch = launch
-        self._background: BackgroundSynthesis | None = None
-        self._ticker: Ticker | None = None
+        self.runner = Runner(lambda arguments: self.launch(arguments))
 
     def getParameterNode(self) -> SynthCBVParameterNode:
         return SynthCBVParameterNode(super().getParameterNode())
 
     @property
     def running(self) -> bool:
-        """Whether a background synthesis is under way."""
-        return self._background is not None and self._background.running
+        """Whether a job is under way in a worker process."""
+        return self.runner.running
 
     def synthesize(
         self,
@@ -287,6 +349,8 @@ class SynthCBVLogic(AnalysisLogic, ScriptedLoadableModuleLogic):
         progress: Progress | None = None,
         waitForCompletion: bool = True,
         listener: Listener | None = None,
+        registration: str = "rigid",
+        reference: str = "",
     ) -> SynthesisNodes | None:
         """Synthesise an rCBV map from volumes of the scene.
 
@@ -311,6 +375,10 @@ class SynthCBVLogic(AnalysisLogic, ScriptedLoadableModuleLogic):
             Work in this process until done; otherwise in a worker process, which returns at once.
         listener : Listener, optional
             Told of progress and end of the worker process; required if not waiting.
+        registration : str
+            "rigid", "affine" or "keep" (where the files' positions are to be trusted).
+        reference : str
+            Modality whose grid the map gets; that of the model's card by default.
 
         Returns
         -------
@@ -322,38 +390,29 @@ class SynthCBVLogic(AnalysisLogic, ScriptedLoadableModuleLogic):
         InputError
             If the volumes cannot be used; the message says why and what to do.
         """
-        study = study_from_nodes("01", {Modality(key): node for key, node in nodes.items()}, bValues, asl)
-        request = Request(study, model, name, device)
+        nodes = {Modality(key): node for key, node in nodes.items()}
+        alignment = Alignment(registration, reference)
+        request = SynthesisRequest(nodes, model, name, bValues, asl, device, alignment)
         if waitForCompletion:
-            return synthesize_here(request, progress)
+            return request.here(progress)
         if listener is None:
             raise InputError("synthesize", "no listener", "a listener, since the maps come later")
         self.start(request, listener)
         return None
 
-    def start(self, request: Request, listener: Listener) -> None:
-        """Start a synthesis in a worker process and tell the listener from Slicer's event loop.
+    def start(self, work: Work, listener: Listener) -> None:
+        """Start a job in a worker process and tell the listener from Slicer's event loop.
 
         Raises
         ------
         InputError
-            If another one is under way, or the study cannot be written.
+            If another one is under way.
         """
-        if self.running:
-            raise InputError(
-                "Synthesis", "another one is running", "one at a time", "Wait for it or cancel it."
-            )
-        self._background = BackgroundSynthesis(
-            request, listener, self.launch, getattr(slicer.app, "temporaryPath", None)
-        )
-        self._ticker = Ticker(self._tick)
+        self.runner.start(work, listener)
 
     def cancel(self) -> None:
-        """End a background synthesis; no process, file or node of it stays."""
-        if self._ticker is not None:
-            self._ticker.stop()
-        if self.running:
-            self._background.cancel()
+        """End a job in a worker process; no process, file or node of it stays."""
+        self.runner.cancel()
 
     def fitIvim(
         self,
@@ -385,10 +444,6 @@ class SynthCBVLogic(AnalysisLogic, ScriptedLoadableModuleLogic):
     ) -> vtkMRMLScalarVolumeNode:
         """Compute rCBV of a contrast-bolus series (times in s); see `SynthCBVLib.scene.quantify_dsc`."""
         return quantify_dsc(dsc, repetitionTime, echoTime, mask, whiteMatter, name, progress)
-
-    def _tick(self) -> bool:
-        self._background.poll()
-        return self.running
 
 
 class SynthCBVTest(ScriptedLoadableModuleTest):

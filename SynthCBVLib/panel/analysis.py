@@ -6,38 +6,62 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, Union
 
 from SynthCBVLib.errors import InputError
+from SynthCBVLib.panel.background import Listener
+from SynthCBVLib.panel.processes import Launcher
 from SynthCBVLib.panel.ticker import Ticker
+from SynthCBVLib.panel.works import Finished, Teller, WorkQueue
+from SynthCBVLib.scene.steps import Stepper
 
-# The statistics are imported on first use: opening the panel stays fast.
+# What reaches the statistics is imported on first use: opening the panel stays fast.
 if TYPE_CHECKING:
     import slicer
 
     from SynthCBVLib.imaging.quality import Finding
+    from SynthCBVLib.panel.background import Work
     from SynthCBVLib.scene.cohort import CohortNodes
 
     Regions = Union[slicer.vtkMRMLSegmentationNode, slicer.vtkMRMLLabelMapVolumeNode]  # noqa: UP007
 
 Result = TypeVar("Result")
-#: Is told the result and None, or None and the error.
-Finished = Callable[[object, Exception | None], None]
 
 
 class AnalysisLogic:
     """What follows a synthesis, for the panel's buttons, the Python console and scripts.
 
     All methods raise InputError, whose text says what is wrong and what to do, and leave the scene as it was
-    then. Those with `waitForCompletion` give their result; or None if not waiting: they then work at the next
-    turn of Slicer's event loop and call `finished` with the result and None, or with None and the error.
+    then. Those with `waitForCompletion` give their result; or None at once if not waiting: a worker process
+    then does the work (ratios alone are computed in Slicer, a moment at a time), one work after the other,
+    and `finished` is called with the result and None, or with None and the error. A `listener` hears of
+    progress as well.
+
+    Parameters
+    ----------
+    launch : Launcher
+        Starts the worker processes.
     """
 
-    def __init__(self) -> None:
-        self._waiting: list[Ticker] = []
+    def __init__(self, launch: Launcher) -> None:
+        self._tickers: list[Ticker] = []
+        #: Proposals of regions, and all other works; each has a worker of its own.
+        self.proposals, self.works = WorkQueue(launch), WorkQueue(launch)
+
+    @property
+    def analysing(self) -> bool:
+        """Whether a work of these methods is under way."""
+        return self.works.running or self.proposals.running or bool(self._tickers)
+
+    def cancelAnalysis(self) -> None:
+        """End what these methods have under way; no process, file or node of it stays."""
+        for ticker in self._tickers:
+            ticker.stop()
+        self._tickers.clear()
+        self.proposals.cancel()
+        self.works.cancel()
 
     def computeRatios(
         self,
@@ -47,15 +71,19 @@ class AnalysisLogic:
         uncertainties: Mapping[str, slicer.vtkMRMLScalarVolumeNode] | None = None,
         waitForCompletion: bool = True,
         finished: Finished | None = None,
+        table: slicer.vtkMRMLTableNode | None = None,
     ) -> slicer.vtkMRMLTableNode | None:
         """Compute the tumour-to-white-matter ratio of maps, by the names of their rows, into a table.
 
         A map that was synthesised, or has one in `uncertainties`, gets an interval from its uncertainty map;
-        see `SynthCBVLib.scene.ratios.ratio_table`.
+        a `table` that is given is filled anew; see `SynthCBVLib.scene.ratios.ratio_table`.
         """
-        from SynthCBVLib.scene.ratios import ratio_table
+        from SynthCBVLib.scene.ratios import LEVEL, ratio_table, table_steps
 
-        return self._do(partial(ratio_table, regions, maps, name, uncertainties), waitForCompletion, finished)
+        if waitForCompletion:
+            return ratio_table(regions, maps, name, uncertainties, table=table)
+        self._step(table_steps(regions, maps, name, uncertainties, LEVEL, table), finished)
+        return None
 
     def proposeRegions(
         self,
@@ -66,15 +94,20 @@ class AnalysisLogic:
         contrast: str | None = None,
         waitForCompletion: bool = True,
         finished: Finished | None = None,
+        listener: Listener | None = None,
     ) -> list[Finding] | None:
         """Propose regions from the tumour's outline, the segment of that name, to be looked at.
 
         Gives findings; see `SynthCBVLib.scene.region_placing.propose_segments`.
         """
+        from SynthCBVLib.panel.analysis_requests import ProposalRequest
         from SynthCBVLib.scene.region_placing import propose_segments
 
-        work = partial(propose_segments, segmentation, outline, map, anatomy, contrast)
-        return self._do(work, waitForCompletion, finished)
+        if waitForCompletion:
+            return propose_segments(segmentation, outline, map, anatomy, contrast)
+        work = ProposalRequest(segmentation, outline, map, anatomy, contrast)
+        self.proposals.add(work, Teller(finished, listener))
+        return None
 
     def stampRegion(
         self,
@@ -103,6 +136,7 @@ class AnalysisLogic:
         cohort: slicer.vtkMRMLTableNode | None = None,
         waitForCompletion: bool = True,
         finished: Finished | None = None,
+        listener: Listener | None = None,
     ) -> slicer.vtkMRMLTableNode | None:
         """Add a case to a cohort table ("Cohort" by default, made if there is none), or update its row.
 
@@ -110,17 +144,38 @@ class AnalysisLogic:
         the table, whose attribute "SynthCBV.LastChange" says what was done; see
         `SynthCBVLib.scene.cohort.add_case`.
         """
+        from SynthCBVLib.panel.analysis_requests import CaseRequest
         from SynthCBVLib.scene.cases import CaseNodes
         from SynthCBVLib.scene.cohort import add_case
 
         case = CaseNodes(synthetic, regions, real, fraction)
-        return self._do(partial(add_case, case, subject, group, scores, cohort), waitForCompletion, finished)
+        if waitForCompletion:
+            return add_case(case, subject, group, scores, cohort)
+        self._add(CaseRequest(case, subject, group, scores, cohort), finished, listener)
+        return None
+
+    def compareMaps(
+        self,
+        synthetic: slicer.vtkMRMLScalarVolumeNode,
+        real: slicer.vtkMRMLScalarVolumeNode,
+        finished: Finished | None = None,
+        listener: Listener | None = None,
+    ) -> None:
+        """Measure how alike two maps are (SSIM, PSNR) in a worker process; the synthetic map keeps it.
+
+        See `SynthCBVLib.scene.likeness`.
+        """
+        from SynthCBVLib.panel.analysis_requests import CaseRequest
+        from SynthCBVLib.scene.cases import CaseNodes
+
+        self._add(CaseRequest(CaseNodes(synthetic, real=real), None), finished, listener)
 
     def analyzeCohort(
         self,
         cohort: slicer.vtkMRMLTableNode,
         waitForCompletion: bool = True,
         finished: Finished | None = None,
+        listener: Listener | None = None,
         **options: object,
     ) -> CohortNodes | None:
         """Put statistics (a table) and charts (plot nodes) of a cohort into the scene.
@@ -128,9 +183,13 @@ class AnalysisLogic:
         Those of an earlier analysis go. Gives statistics, charts and the analysis itself. Options: positive,
         direction, cut_offs, model, confidence; see `SynthCBVLib.scene.cohort.analyze_cohort`.
         """
+        from SynthCBVLib.panel.analysis_requests import CohortRequest
         from SynthCBVLib.scene.cohort import analyze_cohort
 
-        return self._do(partial(analyze_cohort, cohort, **options), waitForCompletion, finished)
+        if waitForCompletion:
+            return analyze_cohort(cohort, **options)
+        self._add(CohortRequest(cohort, options), finished, listener)
+        return None
 
     def exportReport(
         self,
@@ -144,6 +203,7 @@ class AnalysisLogic:
         subject: str | None = None,
         waitForCompletion: bool = True,
         finished: Finished | None = None,
+        listener: Listener | None = None,
         **options: object,
     ) -> list[Path] | None:
         """Write the report of a case (if there is a synthetic map), of a cohort, or of both, into a folder.
@@ -151,31 +211,38 @@ class AnalysisLogic:
         Gives the files. Options: show_subjects, pdf, and those of `analyzeCohort`; see
         `SynthCBVLib.scene.cohort.export_reports`.
         """
+        from SynthCBVLib.panel.analysis_requests import ReportRequest
         from SynthCBVLib.scene.cases import CaseNodes
         from SynthCBVLib.scene.cohort import export_reports
 
         case = None if synthetic is None else CaseNodes(synthetic, regions, real, fraction, anatomy)
-        work = partial(export_reports, folder, case, cohort, subject=subject, **options)
-        return self._do(work, waitForCompletion, finished)
+        if waitForCompletion:
+            return export_reports(folder, case, cohort, subject=subject, **options)
+        self._add(ReportRequest(Path(folder), case, cohort, subject, options), finished, listener)
+        return None
 
-    def _do(self, work: Callable[[], Result], wait: bool, finished: Finished | None) -> Result | None:
-        if wait:
-            return work()
+    def _add(self, work: Work, finished: Finished | None, listener: Listener | None) -> None:
+        self.works.add(work, Teller(finished, listener))
 
-        def later() -> bool:
+    def _step(self, steps: Generator[None, None, Result], finished: Finished | None) -> None:
+        """Take steps from Slicer's event loop, a moment at a time."""
+        stepper = Stepper(steps)
+
+        def tick() -> bool:
             result, problem = None, None
             try:
-                result = work()
+                if not stepper.turn():
+                    return True
+                result = stepper.result
             except InputError as error:
                 problem = error
             except Exception as error:
                 logging.exception("SynthCBV: the analysis failed")
                 problem = error
-            self._waiting.remove(ticker)
+            self._tickers.remove(ticker)
             if finished is not None:
                 finished(result, problem)
-            return False  # once is enough
+            return False
 
-        ticker = Ticker(later, 0)
-        self._waiting.append(ticker)
-        return None
+        ticker = Ticker(tick, 0)
+        self._tickers.append(ticker)

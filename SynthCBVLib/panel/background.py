@@ -1,56 +1,50 @@
-"""A synthesis for the scene: here and now, or in a worker process. No Qt; a timer calls `poll`."""
+"""Jobs of a worker that begin and end in the scene, in turns that leave the event loop live. No Qt."""
 
 from __future__ import annotations
 
+import logging
 import shutil
 import tempfile
 import threading
-from collections.abc import Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
-
-import SimpleITK as sitk
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from SynthCBVLib.errors import InputError
-from SynthCBVLib.imaging.files import write_study
-from SynthCBVLib.imaging.study import Modality, Study, same_grid
 from SynthCBVLib.panel.jobs import Failed, Finished, Noticed, Progressed, WorkerJob
 from SynthCBVLib.panel.processes import Launcher, launch_in_slicer
-from SynthCBVLib.progress import Progress
-from SynthCBVLib.scene import SynthesisNodes, add_synthesis, current_scene
+from SynthCBVLib.scene.steps import Stepper
 
 if TYPE_CHECKING:
     import os
 
-#: Seconds of each tick lent to the writing thread: an idle application may hold Python's lock itself.
-_LENT = 0.03
+Copied = TypeVar("Copied")
+Result = TypeVar("Result")
+#: Seconds of each turn lent to a thread: an idle application may hold Python's lock itself.
+LENT = 0.02
+#: Seconds for which a cancelled job waits for its thread, which usually needs some milliseconds.
+PATIENCE = 0.5
 
 
-@dataclass(frozen=True)
-class Request:
-    """What to synthesise.
+class Work(Protocol[Copied, Result]):
+    """What a worker is to do for the scene. `copy` and `show` run in the event loop, a step at a time."""
 
-    Parameters
-    ----------
-    study : Study
-        The images.
-    model : str
-        Bundled model ("ivim", "asl") or the path of a weights file.
-    name : str
-        Stands before the names of the nodes that are made.
-    device : str
-        "auto", "cpu", "cuda" or "mps".
-    """
+    def copy(self) -> Generator[None, None, Copied]:
+        """Copy what the worker needs from the scene."""
 
-    study: Study
-    model: str
-    name: str
-    device: str = "auto"
+    def write(self, copied: Copied, folder: Path) -> Mapping[str, Any]:
+        """Write it into a folder and give the job, without "output". In a thread: nothing of the scene."""
+
+    def read(self, event: Finished, findings: Sequence[Noticed]) -> Any:
+        """Read what the worker made, before its files go. In a thread: nothing of the scene."""
+
+    def show(self, read: Any) -> Generator[None, None, Result]:
+        """Put it into the scene. If it is stopped or fails, it takes out again what it put in."""
 
 
 class Listener(Protocol):
-    """Is told what happens to a background synthesis; the last call is `finished` or `failed`."""
+    """Is told what happens to a job; the last call is `finished` or `failed`."""
 
     def progressed(self, fraction: float, message: str) -> None:
         """Hear that the work got further."""
@@ -58,31 +52,20 @@ class Listener(Protocol):
     def noticed(self, finding: Noticed) -> None:
         """Hear of something about the study."""
 
-    def finished(self, nodes: SynthesisNodes) -> None:
-        """Hear that the maps are in the scene."""
+    def finished(self, result: Any) -> None:
+        """Hear that all is done and in the scene."""
 
     def failed(self, failure: Failed) -> None:
         """Hear that nothing was made."""
 
 
-@dataclass(frozen=True)
-class _Maps:
-    """Maps that a worker wrote."""
-
-    rcbv: sitk.Image
-    uncertainty: sitk.Image
-    mask: sitk.Image
-    provenance: Mapping[str, Any]
-    findings: tuple[Noticed, ...]
-
-
-class BackgroundSynthesis:
-    """A synthesis in a worker process, whose maps end in the scene.
+class BackgroundJob:
+    """A job from the copy of its inputs to the nodes of its result; a timer calls `poll`.
 
     Parameters
     ----------
-    request : Request
-        What to synthesise; its study is written to a temporary folder for the worker.
+    work : Work
+        What to do.
     listener : Listener
         Told from within `poll`.
     launch : Launcher
@@ -93,38 +76,72 @@ class BackgroundSynthesis:
 
     def __init__(
         self,
-        request: Request,
+        work: Work,
         listener: Listener,
         launch: Launcher = launch_in_slicer,
         temporary: str | os.PathLike[str] | None = None,
     ) -> None:
-        self._request, self._listener, self._launch = request, listener, launch
+        self._work, self._listener, self._launch = work, listener, launch
+        self._temporary = temporary
         self._findings: list[Noticed] = []
-        self._job: WorkerJob | None = None
-        self._problem: Exception | None = None
+        self._worker: WorkerJob | None = None
+        self._folder: Path | None = None
+        self._thread: _Thread | None = None
         self._over = threading.Event()
-        self._folder = Path(tempfile.mkdtemp(prefix="SynthCBV-", dir=temporary))
-        # Writing the images takes seconds and leaves Python's lock alone: Slicer stays live meanwhile.
-        self._preparation = threading.Thread(target=self._prepare, name="study for the worker", daemon=True)
-        self._preparation.start()
+        self._steps: Stepper | None = Stepper(work.copy())
+        self._turn: Callable[[], None] = self._copy
 
     @property
     def running(self) -> bool:
         """Whether the end is still to come."""
         return not self._over.is_set()
 
+    @property
+    def thread_alive(self) -> bool:
+        """Whether a thread of this job still has to find out that all is over."""
+        return self._thread is not None and self._thread.is_alive()
+
     def poll(self) -> None:
-        """Tell the listener what happened since the last call."""
+        """Get further for a moment and tell the listener what happened."""
         if self._over.is_set():
             return
-        self._preparation.join(_LENT)
-        if self._preparation.is_alive():
-            return
-        if self._job is None:
+        try:
+            self._turn()
+        except Exception as problem:
+            if not isinstance(problem, InputError):
+                logging.exception("SynthCBV: a job failed")
+            if self._over.is_set():
+                return  # of the listener, who knows the end already
             self._end()
-            self._listener.failed(_failure(self._problem))
-            return
-        for event in self._job.poll():
+            self._listener.failed(failure_of(problem))
+
+    def cancel(self) -> None:
+        """End the worker and leave nothing: no process, no file, no node; the listener hears no more."""
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join(PATIENCE)
+        if not self.thread_alive:  # else the thread sees that all is over, and cleans up
+            self._end()
+
+    def _copy(self) -> None:
+        if self._steps.turn():
+            self._folder = Path(tempfile.mkdtemp(prefix="SynthCBV-", dir=self._temporary))
+            self._thread = _Thread(self._prepare, self._steps.result, self._end_if_over)
+            self._turn = self._start
+
+    def _prepare(self, copied: Any) -> None:
+        """Write the inputs and start the worker, in a thread: disks may be slow."""
+        job = {**self._work.write(copied, self._folder), "output": str(self._folder / "output")}
+        if not self._over.is_set():
+            self._worker = WorkerJob(job, self._folder, self._launch)
+
+    def _start(self) -> None:
+        if self._thread.done():
+            self._turn = self._listen
+
+    def _listen(self) -> None:
+        time.sleep(0.001)  # lends Python's lock to the thread that reads the worker's output
+        for event in self._worker.poll():
             if isinstance(event, Progressed):
                 self._listener.progressed(event.fraction, event.message)
             elif isinstance(event, Noticed):
@@ -134,87 +151,77 @@ class BackgroundSynthesis:
                 self._end()
                 self._listener.failed(event)
             else:
-                self._finish(event)
+                self._thread = _Thread(self._read, event, self._end_if_over)
+                self._turn = self._await
 
-    def cancel(self) -> None:
-        """End the worker and leave nothing: no process, no file, no node; the listener hears no more."""
-        self._over.set()
-        if not self._preparation.is_alive():  # else it sees that all is over, and cleans up
+    def _read(self, event: Finished) -> Any:
+        return self._work.read(event, tuple(self._findings))
+
+    def _await(self) -> None:
+        if self._thread.done():
+            self._steps = Stepper(self._work.show(self._thread.result))
+            self._turn = self._show
+
+    def _show(self) -> None:
+        if self._steps.turn():
             self._end()
+            self._listener.finished(self._steps.result)
 
-    def _prepare(self) -> None:
-        """Write the study and start the worker, in a thread of its own."""
-        try:
-            write_study(self._request.study, self._folder / "study")
-            job = {
-                "task": "synthesize",
-                "study": str(self._folder / "study"),
-                "subject": self._request.study.subject,
-                "model": self._request.model,
-                "device": self._request.device,
-                "output": str(self._folder / "maps"),
-            }
-            if not self._over.is_set():
-                self._job = WorkerJob(job, self._folder, self._launch)
-        except Exception as error:
-            self._problem = error
+    def _end_if_over(self) -> None:
         if self._over.is_set():
             self._end()
 
     def _end(self) -> None:
-        """End the worker, if there is one, and remove the files."""
+        """End the worker, if there is one, and remove the files and what is half in the scene."""
         self._over.set()
-        if self._job is not None:
-            self._job.cancel()
-        shutil.rmtree(self._folder, ignore_errors=True)
-
-    def _finish(self, event: Finished) -> None:
-        nodes, problem = None, None
-        try:
-            nodes = add_synthesis(self._read(event), free_name(self._request.name))
-        except Exception as error:
-            problem = error
-        self._end()
-        if nodes is not None:
-            self._listener.finished(nodes)
-        else:
-            self._listener.failed(_failure(problem))
-
-    def _read(self, event: Finished) -> _Maps:
-        images = {kind: sitk.ReadImage(str(event.files[kind])) for kind in ("rcbv", "uncertainty", "mask")}
-        reference = event.provenance.get("reference")
-        if reference is not None:
-            grid = self._request.study.scalar(Modality(reference))
-            for image in images.values():
-                if same_grid(image, grid, 1e-2):
-                    image.CopyInformation(grid)  # NIfTI keeps geometry in single precision
-        return _Maps(**images, provenance=event.provenance, findings=tuple(self._findings))
+        if self._steps is not None:
+            self._steps.stop()
+        if self._worker is not None:
+            self._worker.cancel()
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def synthesize_here(request: Request, progress: Progress | None = None) -> SynthesisNodes:
-    """Synthesise in this process and put the maps into the scene; blocks until done.
+class _Thread(Generic[Result], threading.Thread):
+    """Calls a function with one argument in a thread of its own.
 
-    Raises
-    ------
-    InputError
-        If the study cannot serve the model.
+    Parameters
+    ----------
+    call : callable
+        What to do.
+    argument : object
+        Its argument.
+    after : callable
+        Called in the thread when `call` is through.
     """
-    from SynthCBVLib.synthesis import load_model, synthesize
 
-    result = synthesize(request.study, load_model(request.model), request.device, progress)
-    return add_synthesis(result, free_name(request.name))
+    def __init__(self, call: Callable[[Any], Result], argument: Any, after: Callable[[], None]) -> None:
+        super().__init__(name="SynthCBV", daemon=True)
+        self._call, self._argument, self._after = call, argument, after
+        self._problem: Exception | None = None
+        self.result: Result | None = None
+        self.start()
+
+    def run(self) -> None:
+        """Work."""
+        try:
+            self.result = self._call(self._argument)
+        except Exception as problem:
+            self._problem = problem
+        finally:
+            self._after()
+
+    def done(self) -> bool:
+        """Lend it a moment and tell whether it is through; raises what went wrong there."""
+        self.join(LENT)
+        if self.is_alive():
+            return False
+        if self._problem is not None:
+            raise self._problem
+        return True
 
 
-def free_name(name: str) -> str:
-    """Give a name for new maps that no older maps of the scene have: "name", "name 2", ..."""
-    scene, number, free = current_scene(), 1, name
-    while scene.GetFirstNodeByName(f"{free} synthetic rCBV") is not None:
-        number += 1
-        free = f"{name} {number}"
-    return free
-
-
-def _failure(problem: Exception | None) -> Failed:
+def failure_of(problem: Exception) -> Failed:
     """Tell the user's mistakes from ours."""
     if isinstance(problem, InputError):
         return Failed("input", str(problem))

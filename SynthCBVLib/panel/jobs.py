@@ -42,10 +42,10 @@ class Noticed:
 
 @dataclass(frozen=True)
 class Finished:
-    """The job is done; `files` by kind."""
+    """The job is done: its `files` by kind, and what else the task told."""
 
     files: Mapping[str, Path]
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    told: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -187,9 +187,10 @@ class WorkerJob:
     def _result(self, message: Mapping[str, Any]) -> Event:
         files = {str(kind): Path(path) for kind, path in message["files"].items()}
         missing = [path.name for path in files.values() if not path.is_file()]
-        if missing or not files:
+        told = {key: value for key, value in message.items() if key not in ("type", "files")}
+        if missing or not (files or told):
             return Failed("fault", f"The worker's files are missing: {', '.join(missing) or 'all'}", self.log)
-        return Finished(files, dict(message.get("provenance") or {}))
+        return Finished(files, told)
 
     def _end_without_result(self) -> Failed:
         try:

@@ -1,4 +1,4 @@
-"""What the user chose in the Study section, as nodes of a study."""
+"""What the user chose in the panel, as a request for the worker."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from SynthCBVLib.errors import InputError
-from SynthCBVLib.imaging.study import Modality, Study
-from SynthCBVLib.scene import AslNodes, study_from_nodes
+from SynthCBVLib.imaging.study import Modality
+from SynthCBVLib.panel.requests import SynthesisRequest
+from SynthCBVLib.scene import AslNodes
+from SynthCBVLib.worker.alignment import Alignment
 
 if TYPE_CHECKING:
     import slicer
@@ -24,17 +26,96 @@ class Workflow(enum.Enum):
 
     def label(self) -> str:
         """Name in the panel."""
-        return {"ivim": "IVIM (multi-b DWI + T2w)", "asl": "ASL (CBF + structural MRI)"}[self.value]
+        from slicer.i18n import tr as _
+
+        return _("IVIM (multi-b DWI + T2w)") if self is Workflow.IVIM else _("ASL (CBF + structural MRI)")
 
 
-#: Modality -> name of its parameter, for each workflow, required ones first.
-REQUIRED: Mapping[Workflow, Mapping[Modality, str]] = {
-    Workflow.IVIM: {Modality.DWI: "dwi", Modality.T2W: "t2w"},
-    Workflow.ASL: {Modality.T1W: "t1w", Modality.CBF: "cbf"},
-}
-OPTIONAL: Mapping[Workflow, Mapping[Modality, str]] = {
-    Workflow.IVIM: {},
-    Workflow.ASL: {Modality.T2W: "t2w", Modality.FLAIR: "flair", Modality.ADC: "adc", Modality.T1C: "t1c"},
+class ModelChoice(enum.Enum):
+    """Where the model comes from."""
+
+    BUNDLED = "bundled"
+    FILE = "file"
+
+    def label(self) -> str:
+        """Name in the panel."""
+        from slicer.i18n import tr as _
+
+        return _("Bundled with SynthCBV") if self is ModelChoice.BUNDLED else _("From a weights file")
+
+
+class Device(enum.Enum):
+    """Where the map is computed; the value is that of `synthesize`."""
+
+    AUTO = "auto"
+    CPU = "cpu"
+    CUDA = "cuda"
+    MPS = "mps"
+
+    def label(self) -> str:
+        """Name in the panel."""
+        from slicer.i18n import tr as _
+
+        return {
+            Device.AUTO: _("Automatic"),
+            Device.CPU: _("Processor (CPU)"),
+            Device.CUDA: _("NVIDIA graphics card (CUDA)"),
+            Device.MPS: _("Apple graphics (MPS)"),
+        }[self]
+
+
+class Method(enum.Enum):
+    """How images are registered; the value is that of `Alignment`."""
+
+    RIGID = "rigid"
+    AFFINE = "affine"
+    KEEP = "keep"
+
+    def label(self) -> str:
+        """Name in the panel."""
+        from slicer.i18n import tr as _
+
+        return {
+            Method.RIGID: _("Rigid (move and turn)"),
+            Method.AFFINE: _("Affine (also scale and shear)"),
+            Method.KEEP: _("None (keep the positions of the files)"),
+        }[self]
+
+
+class Reference(enum.Enum):
+    """The image that the others are brought to; the value is that of `Alignment`."""
+
+    AUTOMATIC = ""
+    T1W = "T1w"
+    T2W = "T2w"
+    FLAIR = "FLAIR"
+    T1C = "T1c"
+    ADC = "ADC"
+    CBF = "CBF"
+    DWI = "DWI"
+
+    def label(self) -> str:
+        """Name in the panel."""
+        from slicer.i18n import tr as _
+
+        return self.value or _("Automatic")
+
+
+#: Modality -> name of its parameter, in the order of the panel's rows.
+PARAMETERS: Mapping[Modality, str] = {
+    Modality.DWI: "dwi", Modality.T1W: "t1w", Modality.CBF: "cbf", Modality.T2W: "t2w",
+    Modality.FLAIR: "flair", Modality.ADC: "adc", Modality.T1C: "t1c",
+}  # fmt: skip
+#: What each workflow looks at, and what it cannot do without.
+USED: Mapping[Workflow, tuple[Modality, ...]] = {
+    Workflow.IVIM: (Modality.DWI, Modality.T2W),
+    Workflow.ASL: (
+        Modality.T1W, Modality.CBF, Modality.T2W, Modality.FLAIR, Modality.ADC, Modality.T1C,
+    ),
+}  # fmt: skip
+REQUIRED: Mapping[Workflow, tuple[Modality, ...]] = {
+    Workflow.IVIM: (Modality.DWI, Modality.T2W),
+    Workflow.ASL: (Modality.T1W, Modality.CBF),
 }
 #: Parameters of control, label and M0, which stand for CBF together.
 ASL_PARTS = ("aslControl", "aslLabel", "aslM0")
@@ -64,25 +145,50 @@ class Selection:
     def missing(self) -> list[str]:
         """Name what the workflow cannot do without and is not chosen."""
         names = [str(modality) for modality in REQUIRED[self.workflow] if modality not in self.nodes]
-        if self.workflow is Workflow.ASL and str(Modality.CBF) in names:
+        if str(Modality.CBF) in names:
             names.remove(str(Modality.CBF))
             if self.asl is None:
                 names.append("CBF (or control, label and M0)")
         return names
 
-    def study(self, subject: str = "01") -> Study:
-        """Copy the chosen nodes into a study.
+    def request(self, parameters: Any) -> SynthesisRequest:
+        """Make the request to synthesise.
+
+        Parameters
+        ----------
+        parameters : SynthCBVParameterNode
+            Has the choices of the other sections.
 
         Raises
         ------
         InputError
-            If something is missing or cannot be used.
+            If something is missing, or a weights file is wanted and none is chosen.
         """
         missing = self.missing()
         if missing:
             raise InputError("Study", f"no {' and no '.join(missing)}", "all required volumes",
                              "Choose them in the Study section.")  # fmt: skip
-        return study_from_nodes(subject, self.nodes, self.b_values, self.asl)
+        return SynthesisRequest(
+            self.nodes, model_of(parameters), parameters.outputName.strip() or "SynthCBV", self.b_values,
+            self.asl, parameters.device.value,
+            Alignment(parameters.registration.value, parameters.reference.value),
+        )  # fmt: skip
+
+
+def model_of(parameters: Any) -> str:
+    """Give the model as `load_model` takes it.
+
+    Raises
+    ------
+    InputError
+        If a weights file is wanted and none is chosen.
+    """
+    if parameters.model is ModelChoice.BUNDLED:
+        return parameters.workflow.value
+    if not parameters.weightsFile:
+        raise InputError("Model", "no weights file", "a .safetensors file",
+                         "Choose it in the Synthesis section, or take the bundled model.")  # fmt: skip
+    return parameters.weightsFile
 
 
 def selection_from(parameters: Any) -> Selection:
@@ -99,8 +205,7 @@ def selection_from(parameters: Any) -> Selection:
         If the b-values are no numbers.
     """
     workflow = parameters.workflow
-    rows = {**REQUIRED[workflow], **OPTIONAL[workflow]}
-    nodes = {modality: getattr(parameters, name) for modality, name in rows.items()}
+    nodes = {modality: getattr(parameters, PARAMETERS[modality]) for modality in USED[workflow]}
     nodes = {modality: node for modality, node in nodes.items() if node is not None}
     if workflow is Workflow.IVIM:
         return Selection(workflow, nodes, parse_b_values(parameters.bValues))

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from slicer.i18n import tr as _
 
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.imaging.study import Modality
-from SynthCBVLib.panel.selection import Selection, Workflow, selection_from
+from SynthCBVLib.panel.selection import (
+    ASL_PARTS,
+    PARAMETERS,
+    REQUIRED,
+    USED,
+    Selection,
+    Workflow,
+    selection_from,
+)
 from SynthCBVLib.scene import series_b_values
+from SynthCBVLib.scene.glance import Glance, glance
+from SynthCBVLib.scene.results import findings_of, input_of
+
+#: Colours of the words beside the selectors; seen on light and on dark.
+GOOD, BAD, IDLE = "#2e8b57", "#d0402b", "#808080"
 
 
 class StudySection:
@@ -23,6 +37,9 @@ class StudySection:
 
     def __init__(self, ui: Any) -> None:
         self.ui = ui
+        self._parameters: Any = None
+        self._seen: dict[str, tuple[object, Glance]] = {}
+        self.ui.bValuesButton.clicked.connect(self.on_edit_b_values)
 
     def update(self, parameters: Any) -> bool:
         """Bring the section up to date with the parameter node.
@@ -32,49 +49,63 @@ class StudySection:
         bool
             Whether a synthesis can be started.
         """
-        ivim = parameters.workflow is Workflow.IVIM
-        self._show_rows(ivim, parameters.cbf is not None)
+        self._parameters = parameters
+        workflow = parameters.workflow
+        self._show_rows(parameters)
+        problems = [problem for row in self._rows(parameters) if (problem := self._show_status(*row))]
         try:
             selection = selection_from(parameters)
         except InputError as error:
+            self._say_source("")
             self.ui.studyStatusLabel.setText(str(error))
             return False
+        if workflow is Workflow.IVIM:
+            problems += filter(None, [self._show_b_values(selection)])
+        problems += _twice(selection)
         missing = selection.missing()
-        problem = self._check_diffusion(selection) if ivim else ""
         if missing:
             text = _("Still needed: {volumes}.").format(volumes=", ".join(missing))
-        elif problem:
-            text = problem
+        elif problems:
+            text = "\n".join(problems)
         else:
-            chosen = ", ".join(str(modality) for modality in selection.nodes)
-            text = _("Ready: {volumes}.").format(volumes=chosen or "ASL")
+            chosen = [str(modality) for modality in selection.nodes] + (["ASL"] if selection.asl else [])
+            text = _("Ready: {volumes}.").format(volumes=", ".join(chosen))
         self.ui.studyStatusLabel.setText(text)
-        return not missing and not problem
+        return not missing and not problems
 
-    def _show_rows(self, ivim: bool, has_cbf: bool) -> None:
-        self.ui.t2wLabel.setText(_("T2w:") if ivim else _("T2w (optional):"))
-        for widget in (self.ui.dwiLabel, self.ui.dwiSelector, self.ui.bValuesLabel, self.ui.bValuesEdit):
-            widget.setVisible(ivim)
+    def on_edit_b_values(self) -> None:
+        """Put the b-values of the DWI into the field, to be changed."""
+        try:
+            b_values = series_b_values(self._parameters.dwi)
+        except (InputError, AttributeError):
+            return  # none to take; the line below the field says so
+        self._parameters.bValues = " ".join(f"{b:g}" for b in b_values)
+
+    def _rows(self, parameters: Any) -> list[tuple[str, Any, str, Modality]]:
+        """Give the visible rows: parameter, node, what to say where there is none, modality."""
+        rows = []
+        for modality in USED[parameters.workflow]:
+            needed = modality in REQUIRED[parameters.workflow]
+            node = getattr(parameters, PARAMETERS[modality])
+            rows.append((PARAMETERS[modality], node, _("needed") if needed else _("optional"), modality))
+        if parameters.workflow is Workflow.ASL and parameters.cbf is None:
+            parts = {name: getattr(parameters, name) for name in ASL_PARTS}
+            rows += [(name, node, _("or this"), Modality.CBF) for name, node in parts.items()]
+            if all(node is not None for node in parts.values()):
+                rows = [(n, node, _("optional") if n == "cbf" else word, m) for n, node, word, m in rows]
+        return rows
+
+    def _show_rows(self, parameters: Any) -> None:
+        ivim = parameters.workflow is Workflow.IVIM
+        if not ivim:
+            self._say_source("")
+        visible = {name for name, *_rest in self._rows(parameters)}
+        for name in (*PARAMETERS.values(), *ASL_PARTS):
+            for kind in ("Label", "Row"):
+                getattr(self.ui, name + kind).setVisible(name in visible)
+        self.ui.bValuesLabel.setVisible(ivim)
+        self.ui.bValuesRow.setVisible(ivim)
         for widget in (
-            self.ui.t1wLabel,
-            self.ui.t1wSelector,
-            self.ui.cbfLabel,
-            self.ui.cbfSelector,
-            self.ui.flairLabel,
-            self.ui.flairSelector,
-            self.ui.adcLabel,
-            self.ui.adcSelector,
-            self.ui.t1cLabel,
-            self.ui.t1cSelector,
-        ):
-            widget.setVisible(not ivim)
-        for widget in (
-            self.ui.aslControlLabel,
-            self.ui.aslControlSelector,
-            self.ui.aslLabelLabel,
-            self.ui.aslLabelSelector,
-            self.ui.aslM0Label,
-            self.ui.aslM0Selector,
             self.ui.labellingLabel,
             self.ui.labellingSelector,
             self.ui.labelDurationLabel,
@@ -82,18 +113,99 @@ class StudySection:
             self.ui.postLabelDelayLabel,
             self.ui.postLabelDelayBox,
         ):
-            widget.setVisible(not ivim and not has_cbf)
+            widget.setVisible("aslM0" in visible)
 
-    def _check_diffusion(self, selection: Selection) -> str:
-        """Show the b-values that the DWI brings; give what is wrong with it, if anything."""
+    def _show_status(self, name: str, node: Any, absent: str, modality: Modality) -> str:
+        """Show what is known of a row; give what is wrong with it, if anything."""
+        label = getattr(self.ui, name + "Status")
+        if node is None:
+            word, colour, tip = absent, IDLE, ""
+        else:
+            seen = self._look(name, node, modality)
+            noted = _noted(self._parameters, node, modality)
+            if seen.problem:
+                word, colour, tip = _("problem"), BAD, seen.problem
+            elif noted:
+                word, colour, tip = _("✓ note"), GOOD, f"{seen.what}\n{noted}"
+            else:
+                word, colour, tip = _("✓"), GOOD, seen.what
+        label.setText(word)
+        label.setToolTip(tip)
+        label.setStyleSheet(f"color: {colour}")
+        return tip if colour == BAD else ""
+
+    def _look(self, name: str, node: Any, modality: Modality) -> Glance:
+        """Look at a node, unless it is as it was at the last look."""
+        data = None if node.IsA("vtkMRMLSequenceNode") else node.GetImageData()
+        state = (node.GetID(), node.GetMTime(), None if data is None else data.GetMTime())
+        before = self._seen.get(name)
+        if before is None or before[0] != state:
+            series = modality is Modality.DWI or name in ASL_PARTS
+            self._seen[name] = (state, glance(node, series))
+        return self._seen[name][1]
+
+    def _say_source(self, text: str) -> None:
+        self.ui.bValuesSourceLabel.setText(text)
+        self.ui.bValuesSourceLabel.setVisible(bool(text))
+
+    def _show_b_values(self, selection: Selection) -> str:
+        """Show the b-values that hold, and where they are from; give what is wrong, if anything."""
         node = selection.nodes.get(Modality.DWI)
+        self.ui.bValuesButton.setEnabled(False)
         if node is None:
             self.ui.bValuesEdit.setPlaceholderText(_("from the DWI"))
+            self._say_source("")
             return ""
+        own = _own_b_values(node)
+        self.ui.bValuesEdit.setPlaceholderText(" ".join(f"{b:g}" for b in own) or _("one b-value a volume"))
+        self.ui.bValuesButton.setEnabled(bool(own) and selection.b_values is None)
         try:
             b_values = series_b_values(node, selection.b_values)
         except InputError as error:
-            self.ui.bValuesEdit.setPlaceholderText(_("one b-value a volume"))
+            self._say_source(_("Type one b-value a volume, separated by spaces."))
             return str(error)
-        self.ui.bValuesEdit.setPlaceholderText(" ".join(f"{b:g}" for b in b_values))
+        if selection.b_values is None:
+            text = _("From the DWI: {unique} b-values in {count} volumes.")
+        else:
+            text = _("As typed: {unique} b-values in {count} volumes.")
+        self._say_source(text.format(count=len(b_values), unique=len(set(b_values))))
         return ""
+
+
+def _own_b_values(node: Any) -> tuple[float, ...]:
+    try:
+        return series_b_values(node)
+    except InputError:
+        return ()
+
+
+def _twice(selection: Selection) -> list[str]:
+    """Say which volumes are chosen in two rows."""
+    rows: dict[str, list[str]] = {}
+    nodes: Mapping[Any, Any] = selection.nodes
+    if selection.asl is not None:
+        parts = (selection.asl.control, selection.asl.label, selection.asl.m0)
+        nodes = {**nodes, **dict(zip(("ASL control", "ASL label", "ASL M0"), parts, strict=True))}
+    names = {}
+    for row, node in nodes.items():
+        rows.setdefault(node.GetID(), []).append(str(row))
+        names[node.GetID()] = node.GetName()
+    return [
+        _("{name} is chosen as {rows}; choose another volume for one of them.").format(
+            name=names[node], rows=" and ".join(chosen)
+        )
+        for node, chosen in rows.items()
+        if len(chosen) > 1
+    ]
+
+
+def _noted(parameters: Any, node: Any, modality: Modality) -> str:
+    """Give what the synthesis noticed about an image, if the map was made of this very node."""
+    made = parameters.syntheticMap
+    if made is None or input_of(made, str(modality)) is not node:
+        return ""
+    return "\n".join(
+        f"{finding.what} {finding.remedy}".strip()
+        for finding in findings_of(made)
+        if finding.modality == str(modality) and finding.severity != "info"
+    )

@@ -25,10 +25,17 @@ class Ticker:
         self._timer.setInterval(interval)
         self._timer.timeout.connect(self._tick)
         self._timer.start()
+        self._running = True
+
+    @property
+    def running(self) -> bool:
+        """Whether there will be another call."""
+        return self._running
 
     def stop(self) -> None:
         """Call no more."""
         self._timer.stop()
+        self._running = False
 
     def _tick(self) -> None:
         go_on = False

@@ -54,6 +54,7 @@ def new_scene() -> slicer.vtkMRMLScene:
     colours.SetMRMLApplicationLogic(application)
     colours.SetMRMLScene(scene)
     application.SetColorLogic(colours)
+    scene.RegisterNodeClass(slicer.vtkMRMLColorLegendDisplayNode())
     segmentations = slicer.vtkSlicerSegmentationsModuleLogic()  # brings the rules between surfaces and voxels
     segmentations.SetMRMLScene(scene)
     # Nothing else holds the logics; without them reading a bundle fails.

@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import SimpleITK as sitk
-
-from SynthCBVLib.analysis.cohort.analysis import analyze
-from SynthCBVLib.analysis.cohort.csv import write_cohort
-from SynthCBVLib.analysis.cohort.report import write_cohort_report
-from SynthCBVLib.analysis.cohort.results import CohortAnalysis
-from SynthCBVLib.analysis.cohort.statistics import write_statistics
-from SynthCBVLib.analysis.report import CaseReport, write_report
-from SynthCBVLib.analysis.report.printing import printing_engine, write_pdf
+from SynthCBVLib.analysis.cohort.table import Cell
 from SynthCBVLib.errors import InputError
-from SynthCBVLib.imaging.resampling import resample
-from SynthCBVLib.imaging.study import same_grid
+from SynthCBVLib.imaging.quality import Finding
 from SynthCBVLib.scene.application import current_scene
-from SynthCBVLib.scene.cases import CaseNodes, measure_case
-from SynthCBVLib.scene.plots import CHART_ATTRIBUTE, add_cohort_charts
-from SynthCBVLib.scene.regions import region_masks
-from SynthCBVLib.scene.results import keep_findings
-from SynthCBVLib.scene.tables import add_case_to_node, add_statistics_table, cohort_from_node
-from SynthCBVLib.scene.volumes import volume_to_image
+from SynthCBVLib.scene.cases import CaseNodes, copy_case, measure_case
+from SynthCBVLib.scene.plots import CHART_ATTRIBUTE, add_charts
+from SynthCBVLib.scene.results import add_ratio_table, keep_findings
+from SynthCBVLib.scene.steps import finished
+from SynthCBVLib.scene.tables import add_case_to_node, cohort_from_node
+from SynthCBVLib.worker.cohort import Record, statistic_records
 
 if TYPE_CHECKING:
     import slicer
+
+    from SynthCBVLib.analysis.cohort.plots import Chart
+    from SynthCBVLib.analysis.cohort.results import CohortAnalysis
 
 #: Node attribute of a cohort: what adding the last case did, for the user.
 CHANGE_ATTRIBUTE = "SynthCBV.LastChange"
@@ -44,13 +37,13 @@ class CohortNodes(NamedTuple):
         All numbers.
     charts : list of vtkMRMLPlotChartNode
         Regression, Bland-Altman, groups and ROC, as far as there are numbers for them.
-    analysis : CohortAnalysis
-        The same as Python objects.
+    analysis : CohortAnalysis or None
+        The same as Python objects; None where a worker process did the work.
     """
 
     statistics: slicer.vtkMRMLTableNode
     charts: list[slicer.vtkMRMLPlotChartNode]
-    analysis: CohortAnalysis
+    analysis: CohortAnalysis | None
 
 
 def add_case(
@@ -87,10 +80,35 @@ def add_case(
     InputError
         If the case cannot be measured, there is no subject, or the table is no cohort; nothing changes then.
     """
-    if not subject.strip():
-        raise InputError("case", "no subject", "a label that tells the case from the others")
+    subject = checked_subject(subject)
     measured = measure_case(case)
-    row = measured.row(subject.strip(), (group or "").strip() or None, scores)
+    row = measured.row(subject, (group or "").strip() or None, scores)
+    return put_case(row, measured.findings, cohort, name)
+
+
+def checked_subject(subject: str) -> str:
+    """Give the label of a case without blanks around it.
+
+    Raises
+    ------
+    InputError
+        If there is none.
+    """
+    if not subject.strip():
+        raise InputError(
+            "Subject", "nothing", "a label that tells the case from the others",
+            "Type one, such as P01; it need not be a name.",
+        )  # fmt: skip
+    return subject.strip()
+
+
+def put_case(
+    row: Mapping[str, Cell],
+    findings: Sequence[Finding] = (),
+    cohort: slicer.vtkMRMLTableNode | None = None,
+    name: str = "Cohort",
+) -> slicer.vtkMRMLTableNode:
+    """Put the row of a measured case into a cohort table; parameters and result as `add_case`."""
     scene = current_scene()
     node = cohort or scene.GetFirstNode(name, "vtkMRMLTableNode")
     made = node is None
@@ -103,7 +121,7 @@ def add_case(
             scene.RemoveNode(node)
         raise
     node.SetAttribute(CHANGE_ATTRIBUTE, message)
-    keep_findings(node, measured.findings)
+    keep_findings(node, findings)
     return node
 
 
@@ -124,11 +142,31 @@ def analyze_cohort(cohort: slicer.vtkMRMLTableNode, name: str = "Agreement", **o
     InputError
         As `SynthCBVLib.scene.tables.cohort_from_node` and `analyze`; the scene is as before then.
     """
+    from SynthCBVLib.analysis.cohort.analysis import analyze
+    from SynthCBVLib.analysis.cohort.plots import charts
+
     analysis = analyze(cohort_from_node(cohort), **options)
-    statistics = add_statistics_table(analysis, name)
-    charts = add_cohort_charts(analysis)
-    statistics.SetAttribute(CHART_ATTRIBUTE, "statistics")  # goes with the charts
-    return CohortNodes(statistics, charts, analysis)
+    return put_analysis(statistic_records(analysis), charts(analysis), name)._replace(analysis=analysis)
+
+
+def put_analysis(
+    statistics: Sequence[Record], charts: Sequence[Chart], name: str = "Agreement"
+) -> CohortNodes:
+    """Put the numbers and charts of an analysis into the scene, in place of those of an earlier one.
+
+    Raises
+    ------
+    InputError
+        If the analysis has no number; the scene is as before then.
+    """
+    if not statistics:
+        raise InputError(
+            "cohort table", "no value to analyse", "cases with ratios", "Add cases whose regions are drawn."
+        )
+    made = add_charts(charts)
+    table = add_ratio_table(statistics, name)
+    table.SetAttribute(CHART_ATTRIBUTE, "statistics")  # goes with the charts
+    return CohortNodes(table, made, None)
 
 
 def export_reports(
@@ -143,105 +181,12 @@ def export_reports(
 ) -> list[Path]:
     """Write the report of a case, of a cohort, or both.
 
-    Parameters
-    ----------
-    folder : path
-        Made if it does not exist. Files: case-report.html, cohort-report.html, the same as .pdf where they
-        can be printed, cohort.csv and statistics.csv.
-    case : CaseNodes, optional
-        The case.
-    cohort : vtkMRMLTableNode, optional
-        The cohort.
-    subject : str, optional
-        Label of the case.
-    show_subjects : bool
-        Show labels in the reports; cohort.csv always has them.
-    pdf : bool, optional
-        By default PDF is written if a program that prints pages is at hand, and a failure to print is logged.
-    **options
-        As `SynthCBVLib.analysis.cohort.analysis.analyze` takes them.
-
-    Returns
-    -------
-    list of Path
-        The files written.
-
-    Raises
-    ------
-    InputError
-        If there is neither case nor cohort, one cannot be analysed, or a file cannot be written.
+    Parameters and errors as `SynthCBVLib.analysis.reports.write_reports`, with nodes for case and cohort.
     """
-    if case is None and cohort is None:
-        raise InputError("report", "nothing to report", "a synthetic map or a cohort table")
-    folder = Path(folder)
-    if pdf and printing_engine() is None:
-        raise InputError(
-            "report", "no program that prints pages", "Chromium, Chrome, Edge, WeasyPrint or wkhtmltopdf",
-            "Open the HTML report in a browser and print it to PDF there.",
-        )  # fmt: skip
-    # Both are computed before anything is written.
-    shown = None if case is None else case_report(case, subject)
+    from SynthCBVLib.analysis.reports import write_reports
+
+    images = None if case is None else finished(copy_case(case)).images()
     table = None if cohort is None else cohort_from_node(cohort)
-    analysis = None if table is None else analyze(table, **options)
-    reports, tables = [], []
-    if shown is not None:
-        path = folder / "case-report.html"
-        reports.append(write_report(path, [shown], show_subject=show_subjects))
-    if analysis is not None:
-        path = folder / "cohort-report.html"
-        reports.append(write_cohort_report(path, analysis, show_subjects=show_subjects))
-        tables = [
-            write_cohort(table, folder / "cohort.csv"),
-            write_statistics(analysis, folder / "statistics.csv"),
-        ]
-    printed = []
-    if pdf or (pdf is None and printing_engine() is not None):
-        for report in reports:
-            try:
-                printed.append(write_pdf(report, report.with_suffix(".pdf")))
-            except InputError as error:
-                if pdf:
-                    raise
-                logging.warning("SynthCBV: %s", error)
-    return [*reports, *printed, *tables]
-
-
-def case_report(case: CaseNodes, subject: str | None = None) -> CaseReport:
-    """Measure a case and bring all that a report shows of it to the synthetic map's grid.
-
-    Raises
-    ------
-    InputError
-        As `SynthCBVLib.scene.cases.measure_case`.
-    """
-    measured = measure_case(case)
-    grid = measured.synthetic
-    model = measured.provenance.get("model")
-    name = str(model.get("name", "")) if isinstance(model, Mapping) else ""
-    anatomy = None if case.anatomy is None else volume_to_image(case.anatomy)
-    if anatomy is None:  # the map itself, in grey, carries the outlines
-        shown: str | None = "Synthetic rCBV"
-    elif same_grid(anatomy, grid):  # the map got its grid from it, and its provenance says what it is
-        shown = None
-    else:
-        shown = "Anatomy"
-    return CaseReport(
-        title=f"{name.upper()} workflow" if name else "Case",
-        reference=grid if anatomy is None else _on(anatomy, grid),
-        synthetic=grid,
-        uncertainty=measured.uncertainty,
-        real=measured.real,
-        f_map=None if case.fraction is None else _on(volume_to_image(case.fraction), grid),
-        mask=measured.mask,
-        regions={} if case.regions is None else region_masks(case.regions, grid),
-        ratios=measured.rows,
-        similarity=measured.similarity,
-        findings=measured.findings,
-        provenance=measured.provenance,
-        subject=subject,
-        reference_name=shown,
+    return write_reports(
+        folder, images, table, subject=subject, show_subjects=show_subjects, pdf=pdf, **options
     )
-
-
-def _on(image: sitk.Image, grid: sitk.Image) -> sitk.Image:
-    return image if same_grid(image, grid) else resample(image, grid)

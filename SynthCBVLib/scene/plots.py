@@ -6,12 +6,13 @@ from collections import defaultdict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from SynthCBVLib.analysis.cohort.plots import Chart, Series, charts
-from SynthCBVLib.analysis.cohort.results import CohortAnalysis
 from SynthCBVLib.scene.application import current_scene
 
 if TYPE_CHECKING:
     import slicer
+
+    from SynthCBVLib.analysis.cohort.plots import Chart, Series
+    from SynthCBVLib.analysis.cohort.results import CohortAnalysis
 
 #: Marks chart, series and table nodes made here, with the chart's key: a new analysis replaces them.
 CHART_ATTRIBUTE = "SynthCBV.Chart"
@@ -25,9 +26,18 @@ def add_cohort_charts(
 
     Show one with ``slicer.modules.plots.logic().ShowChartInLayout(chart)``.
     """
+    from SynthCBVLib.analysis.cohort.plots import charts
+
+    return add_charts(charts(analysis), scene)
+
+
+def add_charts(
+    charts: Sequence[Chart], scene: slicer.vtkMRMLScene | None = None
+) -> list[slicer.vtkMRMLPlotChartNode]:
+    """Put charts into the scene, in place of earlier ones."""
     scene = scene or current_scene()
     remove_cohort_charts(scene)
-    return [add_chart(chart, scene) for chart in charts(analysis)]
+    return [add_chart(chart, scene) for chart in charts]
 
 
 def remove_cohort_charts(scene: slicer.vtkMRMLScene | None = None) -> None:

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import SimpleITK as sitk
 
-from SynthCBVLib.analysis.regions import RatioRow, ratio_row, split_regions
-from SynthCBVLib.analysis.regions.findings import check_regions
-from SynthCBVLib.analysis.regions.uncertainty import ratio_uncertainty
+from SynthCBVLib.analysis.measured_ratio import LEVEL, MapPart, each_once, is_by_slice, measured_ratio
+from SynthCBVLib.analysis.regions import RatioRow, split_regions
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.imaging.quality import Finding
-from SynthCBVLib.imaging.study import same_grid
-from SynthCBVLib.scene.regions import region_masks
+from SynthCBVLib.scene.drawn_regions import drawn_regions, volume_part
 from SynthCBVLib.scene.results import (
     add_ratio_table,
     keep_findings,
@@ -22,14 +20,10 @@ from SynthCBVLib.scene.results import (
     provenance_of,
     uncertainty_of,
 )
-from SynthCBVLib.scene.volumes import volume_to_image
-from SynthCBVLib.synthesis.normalisation import NORMALISATIONS
+from SynthCBVLib.scene.steps import finished
 
 if TYPE_CHECKING:
     import slicer
-
-#: Level of a ratio's interval.
-LEVEL = 0.9
 
 
 @dataclass(frozen=True)
@@ -54,7 +48,7 @@ def measure_ratios(
     uncertainties: Mapping[str, slicer.vtkMRMLScalarVolumeNode] | None = None,
     level: float = LEVEL,
 ) -> MeasuredRatios:
-    """Measure the T/WM ratio of maps, each on its own grid.
+    """Measure the T/WM ratio of maps, each on its own grid; segments that are still empty are left out.
 
     Parameters
     ----------
@@ -71,36 +65,43 @@ def measure_ratios(
     Raises
     ------
     InputError
-        If there is no map, a region is missing, empty or outside a map, or an uncertainty map lies on another
-        grid than its map.
+        If there is no map, a kind of region is missing, a region is outside a map, or an uncertainty map lies
+        on another grid than its map.
     """
+    return finished(ratio_steps(regions, maps, uncertainties, level))
+
+
+def ratio_steps(
+    regions: slicer.vtkMRMLSegmentationNode | slicer.vtkMRMLLabelMapVolumeNode,
+    maps: Mapping[str, slicer.vtkMRMLScalarVolumeNode],
+    uncertainties: Mapping[str, slicer.vtkMRMLScalarVolumeNode] | None = None,
+    level: float = LEVEL,
+) -> Generator[None, None, MeasuredRatios]:
+    """Measure as `measure_ratios` does, a region or a map a step."""
     if not maps:
         raise InputError("Regions", "no map", "at least one map", "Choose the synthetic rCBV map.")
+    given = uncertainties or {}
+    drawn = {}
+    for name, mask in drawn_regions(regions, next(iter(maps.values()))):
+        drawn[name] = mask
+        yield
+    split_regions(drawn)  # refuses what is not enough, before any map is looked at
     rows, findings = [], []
     for name, node in maps.items():
-        map = volume_to_image(node)
-        tumour, white_matter = split_regions(region_masks(regions, map))
-        row = ratio_row(name, map, tumour, white_matter)
-        spread = (uncertainties or {}).get(name) or uncertainty_of(node)
-        if spread is not None:
-            try:
-                interval = ratio_uncertainty(
-                    map, volume_to_image(spread), tumour, white_matter, level, name=name
-                )
-                row = replace(row, interval=interval)
-            except InputError as error:
-                if name in (uncertainties or {}):
-                    raise
-                # The map's own uncertainty was changed since it was made: no reason to lose the ratio.
-                findings.append(Finding("warning", None, f"{name}: no interval ({error})", ""))
-        rows.append(row)
-        findings += check_regions(
-            map, tumour, white_matter, mask=_mask(node, map), slice_normalised=_by_slice(node)
+        masks = drawn.values()
+        spread = volume_part(given[name], masks) if name in given else _with_map(uncertainty_of(node), masks)
+        part = MapPart(
+            volume_part(node, masks, name),
+            spread,
+            _with_map(mask_of(node), masks),
+            is_by_slice(provenance_of(node)),
+            name in given,
         )
-    said: dict[str, Finding] = {}
-    for finding in findings:
-        said.setdefault(finding.what, finding)
-    return MeasuredRatios(tuple(rows), tuple(said.values()))
+        row, found = measured_ratio(name, drawn, part, level)
+        rows.append(row)
+        findings += found
+        yield
+    return MeasuredRatios(tuple(rows), each_once(findings))
 
 
 def ratio_table(
@@ -109,8 +110,14 @@ def ratio_table(
     name: str,
     uncertainties: Mapping[str, slicer.vtkMRMLScalarVolumeNode] | None = None,
     level: float = LEVEL,
+    table: slicer.vtkMRMLTableNode | None = None,
 ) -> slicer.vtkMRMLTableNode:
     """Measure T/WM ratios and put them into the scene as a table; parameters and errors as `measure_ratios`.
+
+    Parameters
+    ----------
+    table : vtkMRMLTableNode, optional
+        Filled anew; by default a table called `name` is made.
 
     Returns
     -------
@@ -118,7 +125,19 @@ def ratio_table(
         Columns "Map", "T/WM", an interval such as "90 % interval" if a map has an uncertainty map, "Tumour",
         "White matter", "Regions"; the findings are on the node (`SynthCBVLib.scene.results.findings_of`).
     """
-    measured = measure_ratios(regions, maps, uncertainties, level)
+    return finished(table_steps(regions, maps, name, uncertainties, level, table))
+
+
+def table_steps(
+    regions: slicer.vtkMRMLSegmentationNode | slicer.vtkMRMLLabelMapVolumeNode,
+    maps: Mapping[str, slicer.vtkMRMLScalarVolumeNode],
+    name: str,
+    uncertainties: Mapping[str, slicer.vtkMRMLScalarVolumeNode] | None = None,
+    level: float = LEVEL,
+    table: slicer.vtkMRMLTableNode | None = None,
+) -> Generator[None, None, slicer.vtkMRMLTableNode]:
+    """Make the table as `ratio_table` does, a region or a map a step."""
+    measured = yield from ratio_steps(regions, maps, uncertainties, level)
     sure = any(row.interval is not None for row in measured.rows)
     rows = []
     for row in measured.rows:
@@ -134,20 +153,16 @@ def ratio_table(
             "Regions": f"{row.ratio.n.tumour} + {row.ratio.n.white_matter}",
         }
         rows.append(cells)
-    node = add_ratio_table(rows, name)
+    node = add_ratio_table(rows, name, node=table)
     keep_findings(node, measured.findings)
     return node
 
 
-def _mask(node: slicer.vtkMRMLScalarVolumeNode, map: sitk.Image) -> sitk.Image | None:
-    """Give the brain that came with a map, if it still fits."""
-    found = mask_of(node)
-    if found is None:
+def _with_map(node: slicer.vtkMRMLVolumeNode | None, masks: Iterable[sitk.Image]) -> sitk.Image | None:
+    """Give the part of what came with a map; None if there is none, or it was moved away since."""
+    if node is None:
         return None
-    mask = volume_to_image(found)
-    return mask if same_grid(mask, map) else None
-
-
-def _by_slice(node: slicer.vtkMRMLScalarVolumeNode) -> bool:
-    """Tell whether a map has no common scale from slice to slice."""
-    return provenance_of(node).get("unit") == NORMALISATIONS["slice-maximum"].unit
+    try:
+        return volume_part(node, masks)
+    except InputError:
+        return None

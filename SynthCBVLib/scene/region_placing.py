@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Generator, Mapping, Sequence
 from typing import TYPE_CHECKING, Literal
 
 import SimpleITK as sitk
 
-from SynthCBVLib.analysis.regions import split_regions
-from SynthCBVLib.analysis.regions.stamp import AREA, stamp
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.imaging.quality import Finding
-from SynthCBVLib.imaging.resampling import resample
 from SynthCBVLib.imaging.study import Modality, same_grid
 from SynthCBVLib.progress import Progress
+from SynthCBVLib.scene.drawn_regions import has_voxels, own_part, region_kind
 from SynthCBVLib.scene.regions import segment_mask
 from SynthCBVLib.scene.results import mask_of
-from SynthCBVLib.scene.segments import add_segment, checked_labelmap, shades_of
-from SynthCBVLib.scene.volumes import node_name, parent_matrix, volume_to_image
+from SynthCBVLib.scene.segments import add_segment, checked_labelmap, colour_of, dress_segment, fill_segment
+from SynthCBVLib.scene.steps import finished
+from SynthCBVLib.scene.volumes import node_name, parent_matrix, view_volume, volume_to_image
 
 if TYPE_CHECKING:
     import slicer
+
+#: Area of a stamped region in both papers, mm² (`SynthCBVLib.analysis.regions.stamp`).
+AREA = 25.0
+#: Name of the segment in which the tumour is roughly outlined, and those of the regions of a T/WM ratio.
+OUTLINE = "Outline of tumour"
+#: Neither a tumour region's colour nor white matter's.
+_OUTLINE_COLOUR = (0.95, 0.80, 0.20)
+REGIONS = tuple(f"{kind} {number}" for kind in ("Tumour", "White matter") for number in (1, 2, 3))
 
 
 def put_regions(regions: Mapping[str, sitk.Image], node: slicer.vtkMRMLSegmentationNode) -> list[str]:
@@ -45,25 +51,92 @@ def put_regions(regions: Mapping[str, sitk.Image], node: slicer.vtkMRMLSegmentat
         If a region is empty or not a 3D scalar image, or the segmentation has a name twice; it is then as
         before.
     """
+    return finished(put_steps(regions, node))
+
+
+def put_steps(
+    regions: Mapping[str, sitk.Image], node: slicer.vtkMRMLSegmentationNode
+) -> Generator[None, None, list[str]]:
+    """Put masks into a segmentation as `put_regions` does, a segment a step."""
     to_world = parent_matrix(node)
     labelmaps = {region: checked_labelmap(mask, region, to_world) for region, mask in regions.items()}
-    segmentation = node.GetSegmentation()
-    existing: dict[str, str] = {}
-    for i in range(segmentation.GetNumberOfSegments()):
-        segment_id, name = segmentation.GetNthSegmentID(i), segmentation.GetNthSegment(i).GetName()
-        if name in existing and name in labelmaps:
-            raise InputError(node_name(node), f"two segments named {name}", "one name for each segment")
-        existing[name] = segment_id
+    existing = segment_ids(node, set(labelmaps))
     node.CreateDefaultDisplayNodes()
     ids = []
     for region, labelmap in labelmaps.items():
         if region in existing:
-            node.RemoveSegment(existing[region])
-        shades = shades_of(region)
-        number = re.search(r"(\d+)\s*$", region)
-        colour = shades[(int(number[1]) - 1 if number else 0) % len(shades)]
-        ids.append(add_segment(node, labelmap, region, colour))
+            fill_segment(node, existing[region], labelmap)
+            ids.append(existing[region])
+        else:
+            ids.append(add_segment(node, labelmap, region, colour_of(region)))
+        yield
     return ids
+
+
+def segment_ids(node: slicer.vtkMRMLSegmentationNode, wanted: Collection[str] = ()) -> dict[str, str]:
+    """Give the id of each segment by its name.
+
+    Raises
+    ------
+    InputError
+        If a wanted name is there twice.
+    """
+    segmentation, ids = node.GetSegmentation(), {}
+    for i in range(segmentation.GetNumberOfSegments()):
+        segment_id, name = segmentation.GetNthSegmentID(i), segmentation.GetNthSegment(i).GetName()
+        if name in ids and name in wanted:
+            raise InputError(node_name(node), f"two segments named {name}", "one name for each segment")
+        ids.setdefault(name, segment_id)
+    return ids
+
+
+def name_regions(
+    node: slicer.vtkMRMLSegmentationNode, names: Sequence[str] = (OUTLINE, *REGIONS)
+) -> list[str]:
+    """Add the segments of a T/WM ratio that are not there yet, empty, with colour and terminology.
+
+    Returns
+    -------
+    list of str
+        Names that were added.
+    """
+    node.CreateDefaultDisplayNodes()
+    present = segment_ids(node)
+    missing = [name for name in names if name not in present]
+    for name in missing:
+        colour = _OUTLINE_COLOUR if name == OUTLINE else colour_of(name)
+        segment_id = node.GetSegmentation().AddEmptySegment("", name, list(colour))
+        dress_segment(node.GetSegmentation().GetSegment(segment_id), name)
+        if name == OUTLINE:
+            outline_only(node, segment_id)
+    return missing
+
+
+def next_region(node: slicer.vtkMRMLSegmentationNode) -> str | None:
+    """Give the name of the first region of a ratio that is not drawn yet; None if all are."""
+    drawn = drawn_names(node)
+    return next((name for name in REGIONS if name not in drawn), None)
+
+
+def stamp_into(
+    node: slicer.vtkMRMLSegmentationNode,
+    reference: slicer.vtkMRMLVolumeNode,
+    position: Sequence[float],
+    region: str,
+    area: float = AREA,
+) -> str:
+    """Stamp a region of a given name, in place of what it had; parameters and errors as `stamp_region`."""
+    from SynthCBVLib.analysis.regions.stamp import stamp
+
+    right, anterior, superior = position
+    volume = view_volume(reference)
+    # Only the grid matters, so the voxels are not copied.
+    grid = sitk.Image(volume.array.shape[2::-1], sitk.sitkUInt8)
+    grid.SetSpacing(volume.spacing)
+    grid.SetOrigin(volume.origin)
+    grid.SetDirection(volume.direction)
+    mask = stamp(grid, (-right, -anterior, superior), area)
+    return put_regions({region: own_part(mask)}, node)[0]
 
 
 def stamp_region(
@@ -101,12 +174,9 @@ def stamp_region(
     titles = {"tumour": "Tumour", "white matter": "White matter"}
     if kind not in titles:
         raise InputError("region", f"the kind {kind!r}", " or ".join(titles))
-    right, anterior, superior = position
-    mask = stamp(volume_to_image(reference), (-right, -anterior, superior), area)
-    segmentation = node.GetSegmentation()
-    taken = {segmentation.GetNthSegment(i).GetName() for i in range(segmentation.GetNumberOfSegments())}
-    number = next(i for i in range(1, len(taken) + 2) if f"{titles[kind]} {i}" not in taken)
-    return put_regions({f"{titles[kind]} {number}": mask}, node)[0]
+    drawn = drawn_names(node)
+    number = next(i for i in range(1, len(drawn) + 2) if f"{titles[kind]} {i}" not in drawn)
+    return stamp_into(node, reference, position, f"{titles[kind]} {number}", area)
 
 
 def propose_segments(
@@ -146,14 +216,9 @@ def propose_segments(
         If there is no such segment, or regions cannot be placed; the segmentation is as before then.
     """
     from SynthCBVLib.analysis.regions.proposals import propose_regions
+    from SynthCBVLib.imaging.resampling import resample
 
-    segmentation = node.GetSegmentation()
-    segment_id = segmentation.GetSegmentIdBySegmentName(outline)
-    if not segment_id:
-        raise InputError(
-            node_name(node), f"no segment named {outline}", "an outline of the tumour",
-            "Draw the solid tumour as a segment and choose it.",
-        )  # fmt: skip
+    segment_id = outline_id(node, outline)
     reference, image = volume_to_image(anatomy), volume_to_image(map)
     brain = mask_of(map)
     mask = None if brain is None else volume_to_image(brain)
@@ -163,22 +228,47 @@ def propose_segments(
         image = resample(image, reference)
     tumour = segment_mask(node, segment_id, reference)
     found = propose_regions(reference, image, tumour, mask, contrast, progress=progress)
-    findings = list(found.findings)
-    if _is_region(outline):
-        segmentation.GetSegment(segment_id).SetName(f"Outline of {outline}")
+    return finished(put_proposal(found.regions, found.findings, node, outline))
+
+
+def outline_id(node: slicer.vtkMRMLSegmentationNode, outline: str) -> str:
+    """Give the id of the segment that outlines the tumour.
+
+    Raises
+    ------
+    InputError
+        If there is none of that name.
+    """
+    segment_id = node.GetSegmentation().GetSegmentIdBySegmentName(outline)
+    if not segment_id:
+        raise InputError(
+            node_name(node), f"no segment named {outline}", "an outline of the tumour",
+            "Draw the solid tumour as a segment and choose it.",
+        )  # fmt: skip
+    return segment_id
+
+
+def put_proposal(
+    regions: Mapping[str, sitk.Image],
+    findings: Sequence[Finding],
+    node: slicer.vtkMRMLSegmentationNode,
+    outline: str,
+) -> Generator[None, None, list[Finding]]:
+    """Put proposed regions into the segmentation with the outline, a segment a step; give all findings."""
+    told = list(findings)
+    if region_kind(outline) is not None:
+        node.GetSegmentation().GetSegment(outline_id(node, outline)).SetName(f"Outline of {outline}")
         what = f"The outline {outline} is now called Outline of {outline}."
-        findings.append(Finding("info", None, what, "So it does not count as a region of the ratio."))
-    put_regions(found.regions, node)
-    return findings
+        told.append(Finding("info", None, what, "So it does not count as a region of the ratio."))
+    yield from put_steps(regions, node)
+    return told
 
 
-def _is_region(name: str) -> bool:
-    """Tell whether a ratio would take a segment of this name for a tumour or white-matter region."""
-    try:
-        split_regions({name: None, "White matter": None})
-    except InputError:
-        try:
-            split_regions({name: None, "Tumour": None})
-        except InputError:
-            return False
-    return True
+def outline_only(node: slicer.vtkMRMLSegmentationNode, segment_id: str) -> None:
+    """Show a segment as a line, so that it does not hide the map and the regions inside it."""
+    node.GetDisplayNode().SetSegmentVisibility2DFill(segment_id, False)
+
+
+def drawn_names(node: slicer.vtkMRMLSegmentationNode) -> set[str]:
+    """Give the names of the segments that have voxels."""
+    return {name for name, segment_id in segment_ids(node).items() if has_voxels(node, segment_id)}

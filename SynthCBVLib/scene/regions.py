@@ -73,7 +73,7 @@ def segment_mask(
         labelmap = slicer.vtkOrientedImageData()
         node.GetBinaryLabelmapRepresentation(segment_id, labelmap)
     else:
-        labelmap = _voxelised(node, segment_id, grid, to_world)
+        labelmap = voxelised(node, segment_id, grid, to_world)
     mask = None if labelmap is None else _image(labelmap, to_world, where)
     if mask is None or not sitk.GetArrayViewFromImage(mask).any():
         raise InputError(where, "no voxels", "a drawn region", "Draw the region or delete the segment.")
@@ -105,12 +105,7 @@ def region_masks(
         If there are no regions, two share a name, or one is empty.
     """
     grid = reference if isinstance(reference, sitk.Image) else volume_to_image(reference)
-    if node is None or not (node.IsA("vtkMRMLSegmentationNode") or node.IsA("vtkMRMLLabelMapVolumeNode")):
-        kind = "no node" if node is None else f"a {node.GetClassName()}"
-        raise InputError(
-            "regions" if node is None else node_name(node), kind, "a segmentation or a labelmap",
-            "Draw the tumour and white matter as segments and choose their segmentation.",
-        )  # fmt: skip
+    check_kind(node)
     if node.IsA("vtkMRMLLabelMapVolumeNode"):
         masks = _labels(node, grid)
     else:
@@ -122,8 +117,7 @@ def region_masks(
                 raise InputError(node_name(node), f"two segments named {name}", "one name for each segment")
             masks[name] = segment_mask(node, segment_id, grid)
     if not masks:
-        raise InputError(node_name(node), "no regions", "at least one tumour and one white-matter region",
-                         "Draw them in the Segment Editor.")  # fmt: skip
+        raise no_regions(node)
     return masks
 
 
@@ -171,15 +165,9 @@ def add_regions(
 
 def _labels(node: slicer.vtkMRMLLabelMapVolumeNode, grid: sitk.Image) -> dict[str, sitk.Image]:
     image = volume_to_image(node)
-    display = node.GetDisplayNode()
-    colours = None if display is None else display.GetColorNode()
     masks: dict[str, sitk.Image] = {}
-    for value in np.unique(sitk.GetArrayViewFromImage(image)):
-        if value == 0:
-            continue
-        listed = colours is not None and int(value) < colours.GetNumberOfColors()
-        name = (colours.GetColorName(int(value)) if listed else "") or f"Region {int(value)}"
-        mask = sitk.Cast(image == int(value), sitk.sitkUInt8)
+    for value, name in label_names(node, sitk.GetArrayViewFromImage(image)):
+        mask = sitk.Cast(image == value, sitk.sitkUInt8)
         if not same_grid(mask, grid, 1e-6):
             mask = sitk.Resample(mask, grid, sitk.Transform(), sitk.sitkNearestNeighbor, 0.0, sitk.sitkUInt8)
         if not sitk.GetArrayViewFromImage(mask).any():
@@ -187,13 +175,43 @@ def _labels(node: slicer.vtkMRMLLabelMapVolumeNode, grid: sitk.Image) -> dict[st
                 f"{node_name(node)}, {name}", "no voxel inside the map", "a region that overlaps the map"
             )
         mask.CopyInformation(grid)
-        if name in masks:
-            raise InputError(node_name(node), f"two labels named {name}", "one name for each label")
         masks[name] = mask
     return masks
 
 
-def _voxelised(
+def label_names(node: slicer.vtkMRMLLabelMapVolumeNode, array: np.ndarray) -> list[tuple[int, str]]:
+    """Give the labels that a labelmap has, with the names that its colours give them."""
+    display = node.GetDisplayNode()
+    colours = None if display is None else display.GetColorNode()
+    found: dict[str, int] = {}
+    for value in (int(one) for one in np.unique(array) if one != 0):
+        listed = colours is not None and 0 <= value < colours.GetNumberOfColors()
+        name = (colours.GetColorName(value) if listed else "") or f"Region {value}"
+        if name in found:
+            raise InputError(node_name(node), f"two labels named {name}", "one name for each label")
+        found[name] = value
+    return [(value, name) for name, value in found.items()]
+
+
+def check_kind(node: slicer.vtkMRMLNode | None) -> None:
+    """Refuse what cannot hold regions."""
+    if node is None or not (node.IsA("vtkMRMLSegmentationNode") or node.IsA("vtkMRMLLabelMapVolumeNode")):
+        kind = "no node" if node is None else f"a {node.GetClassName()}"
+        raise InputError(
+            "regions" if node is None else node_name(node), kind, "a segmentation or a labelmap",
+            "Draw the tumour and white matter as segments and choose their segmentation.",
+        )  # fmt: skip
+
+
+def no_regions(node: slicer.vtkMRMLNode) -> InputError:
+    """Give the error of a node that holds no region."""
+    return InputError(
+        node_name(node), "no regions", "at least one tumour and one white-matter region",
+        "Draw them in the Segment Editor.",
+    )  # fmt: skip
+
+
+def voxelised(
     node: slicer.vtkMRMLSegmentationNode, segment_id: str, grid: sitk.Image, to_world: np.ndarray
 ) -> slicer.vtkOrientedImageData | None:
     """Turn a segment that is only a surface into voxels of the grid; the node itself stays as it is."""
@@ -225,6 +243,17 @@ def _voxelised(
 
 def _image(labelmap: slicer.vtkOrientedImageData, to_world: np.ndarray, where: str) -> sitk.Image | None:
     """Copy a binary labelmap into a mask in world space; None if it has no voxels."""
+    found = labelmap_voxels(labelmap, to_world)
+    if found is None:
+        return None
+    array, matrix = found
+    return set_geometry(sitk.GetImageFromArray((array != 0).astype(np.uint8)), matrix, where)
+
+
+def labelmap_voxels(
+    labelmap: slicer.vtkOrientedImageData, to_world: np.ndarray
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Give a labelmap's own voxels (z, y, x), and the matrix from their indices to LPS mm; None without."""
     from vtk.util.numpy_support import vtk_to_numpy
     from vtkmodules.vtkCommonMath import vtkMatrix4x4
 
@@ -237,4 +266,4 @@ def _image(labelmap: slicer.vtkOrientedImageData, to_world: np.ndarray, where: s
     lps = LPS_RAS @ to_world @ numpy_matrix(matrix)
     extent = labelmap.GetExtent()
     lps[:3, 3] = (lps @ [extent[0], extent[2], extent[4], 1.0])[:3]
-    return set_geometry(sitk.GetImageFromArray((array != 0).astype(np.uint8)), lps, where)
+    return array, lps

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
@@ -13,7 +14,10 @@ import SimpleITK as sitk
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.imaging.quality import Finding
 from SynthCBVLib.scene.application import current_scene
-from SynthCBVLib.scene.volumes import image_to_volume
+from SynthCBVLib.scene.prepared import PreparedVolume, prepare, put
+from SynthCBVLib.scene.steps import finished
+from SynthCBVLib.worker.handover import Volume
+from SynthCBVLib.worker.tasks.synthesis import highest
 
 if TYPE_CHECKING:
     import slicer
@@ -23,6 +27,8 @@ PROVENANCE_ATTRIBUTE = "SynthCBV.Provenance"
 FINDINGS_ATTRIBUTE = "SynthCBV.Findings"
 #: Roles under which a synthesised map knows its uncertainty and brain mask; saved with the scene.
 UNCERTAINTY_ROLE, MASK_ROLE = "SynthCBVUncertainty", "SynthCBVMask"
+#: Before the modality: role of the node that a map was made of.
+INPUT_ROLE = "SynthCBVInput"
 COLOURS_NAME = "SynthCBV perfusion"
 #: Black, blue, cyan, green, yellow, red: the perfusion scale that radiologists know, as (position, R, G, B).
 PERFUSION_SCALE = (
@@ -56,7 +62,10 @@ class SynthesisNodes(NamedTuple):
 
 
 def add_synthesis(
-    result: SynthesisResult, name: str, scene: slicer.vtkMRMLScene | None = None
+    result: SynthesisResult,
+    name: str,
+    scene: slicer.vtkMRMLScene | None = None,
+    inputs: Mapping[str, slicer.vtkMRMLNode] | None = None,
 ) -> SynthesisNodes:
     """Put a synthesis into the scene: rCBV, uncertainty and brain mask.
 
@@ -68,31 +77,113 @@ def add_synthesis(
         Stands before " synthetic rCBV", " uncertainty" and " brain mask".
     scene : vtkMRMLScene, optional
         The current one by default.
+    inputs : Mapping, optional
+        Node of each modality that the maps were made of; the rCBV node remembers them (`input_of`).
 
     Returns
     -------
     SynthesisNodes
         All three nodes; if one fails, none stays.
     """
+    volumes = {kind: Volume.of(getattr(result, kind), kind) for kind in ("rcbv", "uncertainty", "mask")}
+    windows = {kind: highest(getattr(result, kind), result.mask) for kind in ("rcbv", "uncertainty")}
+    maps = prepare_maps(volumes, windows, result.provenance, result.findings)
+    return finished(show_maps(maps, name, scene, inputs))
+
+
+@dataclass(frozen=True)
+class PreparedMaps:
+    """A synthesis made ready for the scene.
+
+    Parameters
+    ----------
+    volumes : Mapping
+        "rcbv", "uncertainty" and "mask".
+    windows : Mapping
+        Highest value of the display of "rcbv" and "uncertainty".
+    provenance : Mapping
+        How the maps were made.
+    findings : sequence
+        What was noticed on the way.
+    """
+
+    volumes: Mapping[str, PreparedVolume]
+    windows: Mapping[str, float]
+    provenance: Mapping[str, object]
+    findings: Sequence[object]
+
+
+def prepare_maps(
+    volumes: Mapping[str, Volume],
+    windows: Mapping[str, float],
+    provenance: Mapping[str, object],
+    findings: Sequence[object],
+) -> PreparedMaps:
+    """Make a synthesis ready for the scene, which is not touched; parameters as of `PreparedMaps`."""
+    mask = volumes["mask"]
+    volumes = {**volumes, "mask": replace(mask, array=(mask.array != 0).astype(np.uint8))}
+    prepared = {kind: prepare(volume) for kind, volume in volumes.items()}
+    return PreparedMaps(prepared, windows, provenance, findings)
+
+
+def show_maps(
+    maps: PreparedMaps,
+    name: str,
+    scene: slicer.vtkMRMLScene | None = None,
+    inputs: Mapping[str, slicer.vtkMRMLNode] | None = None,
+) -> Generator[None, None, SynthesisNodes]:
+    """Put a synthesis into the scene, a node a step; if it is stopped or fails, no node stays.
+
+    Parameters
+    ----------
+    maps : PreparedMaps
+        What was made.
+    name : str
+        As for `add_synthesis`.
+    scene : vtkMRMLScene, optional
+        The current one by default.
+    inputs : Mapping, optional
+        As for `add_synthesis`.
+    """
     scene = scene or current_scene()
     colours = perfusion_colours(scene)
-    made: list[slicer.vtkMRMLVolumeNode] = []
+    made: dict[str, slicer.vtkMRMLVolumeNode] = {}
     try:
-        for image, what in ((result.rcbv, "synthetic rCBV"), (result.uncertainty, "uncertainty")):
-            window = (0.0, _upper(image, result.mask))
-            made.append(image_to_volume(image, f"{name} {what}", colours=colours, window=window, scene=scene))
-        mask = sitk.Cast(result.mask != 0, sitk.sitkUInt8)
-        made.append(image_to_volume(mask, f"{name} brain mask", labelmap=True, scene=scene))
-    except Exception:
-        for node in made:
+        for kind, what in (
+            ("rcbv", "synthetic rCBV"),
+            ("uncertainty", "uncertainty"),
+            ("mask", "brain mask"),
+        ):
+            window = (0.0, maps.windows[kind]) if kind in maps.windows else None
+            prepared = replace(maps.volumes[kind], name=f"{name} {what}")
+            made[kind] = put(
+                prepared, labelmap=kind == "mask", colours=None if kind == "mask" else colours, window=window,
+                scene=scene,
+            )  # fmt: skip
+            yield
+        for kind in ("rcbv", "uncertainty"):
+            made[kind].SetAttribute(PROVENANCE_ATTRIBUTE, _json(maps.provenance))
+        keep_findings(made["rcbv"], maps.findings)
+        for role, kind in ((UNCERTAINTY_ROLE, "uncertainty"), (MASK_ROLE, "mask")):
+            made["rcbv"].SetNodeReferenceID(role, made[kind].GetID())
+        for modality, node in (inputs or {}).items():
+            made["rcbv"].SetNodeReferenceID(INPUT_ROLE + modality, node.GetID())
+        yield
+    except BaseException:  # also where the steps are stopped
+        for node in made.values():
             scene.RemoveNode(node)
         raise
-    for node in made[:2]:
-        node.SetAttribute(PROVENANCE_ATTRIBUTE, _json(result.provenance))
-    keep_findings(made[0], result.findings)
-    for role, node in ((UNCERTAINTY_ROLE, made[1]), (MASK_ROLE, made[2])):
-        made[0].SetNodeReferenceID(role, node.GetID())
-    return SynthesisNodes(*made)
+    return SynthesisNodes(made["rcbv"], made["uncertainty"], made["mask"])
+
+
+def input_of(node: slicer.vtkMRMLScalarVolumeNode, modality: str) -> slicer.vtkMRMLNode | None:
+    """Give the node of a modality that a synthesised map was made of; None if it is not known or gone."""
+    return node.GetNodeReference(INPUT_ROLE + modality)
+
+
+def reference_of(node: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLNode | None:
+    """Give the node whose grid a synthesised map has; None if it is not known or gone."""
+    return input_of(node, str(provenance_of(node).get("reference", "")))
 
 
 def uncertainty_of(node: slicer.vtkMRMLScalarVolumeNode) -> slicer.vtkMRMLScalarVolumeNode | None:
@@ -127,7 +218,10 @@ def keep_findings(node: slicer.vtkMRMLNode, findings: Sequence[object]) -> None:
 
 
 def add_ratio_table(
-    rows: Sequence[Mapping[str, float | int | str]], name: str, scene: slicer.vtkMRMLScene | None = None
+    rows: Sequence[Mapping[str, float | int | str]],
+    name: str,
+    scene: slicer.vtkMRMLScene | None = None,
+    node: slicer.vtkMRMLTableNode | None = None,
 ) -> slicer.vtkMRMLTableNode:
     """Put rows into the scene as a table node.
 
@@ -139,6 +233,8 @@ def add_ratio_table(
         Name of the node.
     scene : vtkMRMLScene, optional
         The current one by default.
+    node : vtkMRMLTableNode, optional
+        Filled anew, whatever its name; by default a node is made.
 
     Raises
     ------
@@ -152,8 +248,10 @@ def add_ratio_table(
     columns = list(rows[0])
     if any(list(row) != columns for row in rows):
         raise InputError(name, "rows with different columns", "the same columns in each row")
-    node = (scene or current_scene()).AddNewNodeByClass("vtkMRMLTableNode", name)
+    if node is None:
+        node = (scene or current_scene()).AddNewNodeByClass("vtkMRMLTableNode", name)
     modified = node.StartModify()
+    node.RemoveAllColumns()
     for column in columns:
         values = [row[column] for row in rows]
         numeric = all(isinstance(v, (int, float, np.number)) and not isinstance(v, bool) for v in values)
@@ -184,14 +282,6 @@ def perfusion_colours(scene: slicer.vtkMRMLScene | None = None) -> slicer.vtkMRM
         )
         node.SetColor(i, f"{i / 255:.3f}", red, green, blue, 1.0)
     return node
-
-
-def _upper(image: sitk.Image, mask: sitk.Image) -> float:
-    """Give the 99.5th percentile inside the mask: a display limit that single voxels do not move."""
-    values = sitk.GetArrayViewFromImage(image)[sitk.GetArrayViewFromImage(mask) != 0]
-    values = values[np.isfinite(values)]
-    upper = float(np.percentile(values, 99.5)) if values.size else 0.0
-    return upper if upper > 0 else 1.0
 
 
 def _parsed(text: str | None) -> object:

@@ -4,26 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import SimpleITK as sitk
 
 from SynthCBVLib.errors import InputError
-from SynthCBVLib.imaging.study import (
-    AslSeries,
-    DiffusionSeries,
-    Modality,
-    Study,
-    StudyImage,
-    is_series,
-    join_vector,
-    n_volumes,
-    same_grid,
-    split_volumes,
-)
+from SynthCBVLib.imaging.study import AslSeries, DiffusionSeries, Modality, Study, join_vector, n_volumes
 from SynthCBVLib.scene.application import current_scene
 from SynthCBVLib.scene.b_values import (
     B_VALUES_ATTRIBUTE,
@@ -31,7 +19,17 @@ from SynthCBVLib.scene.b_values import (
     sequence_b_values,
     volume_b_values,
 )
-from SynthCBVLib.scene.volumes import ensure_display, fill, image_to_volume, node_name, volume_to_image
+from SynthCBVLib.scene.steps import finished
+from SynthCBVLib.scene.volumes import (
+    copy_steps,
+    ensure_display,
+    fill,
+    image_to_volume,
+    node_name,
+    view_volume,
+)
+from SynthCBVLib.worker.handover import Volume
+from SynthCBVLib.worker.study import AslTiming, HandedStudy, joined
 
 if TYPE_CHECKING:
     import slicer
@@ -83,13 +81,7 @@ def diffusion_series(nodes: SeriesNodes, b_values: Sequence[float] | None = None
         If the b-values are neither given nor known, or the volumes do not share one grid.
     """
     image, name = series_image(nodes, "one volume a b-value")
-    if isinstance(nodes, Sequence):
-        known = None
-    elif nodes.IsA("vtkMRMLSequenceNode"):
-        known = sequence_b_values(nodes)
-    else:
-        known = volume_b_values(nodes)
-    return DiffusionSeries(image, choose_b_values(b_values, known, n_volumes(image), name), name)
+    return DiffusionSeries(image, _b_values(nodes, b_values, n_volumes(image), name), name)
 
 
 def series_image(nodes: SeriesNodes, volumes: str) -> tuple[sitk.Image, str]:
@@ -112,34 +104,8 @@ def series_image(nodes: SeriesNodes, volumes: str) -> tuple[sitk.Image, str]:
     InputError
         If there is one volume only, or the volumes do not share one grid.
     """
-    if isinstance(nodes, Sequence):
-        members = [volume_to_image(node) for node in nodes]
-        names, name = [node_name(node) for node in nodes], "series"
-    elif nodes is not None and nodes.IsA("vtkMRMLSequenceNode"):
-        items = [nodes.GetNthDataNode(i) for i in range(nodes.GetNumberOfDataNodes())]
-        members, name = [volume_to_image(item) for item in items], node_name(nodes)
-        names = [f"{name} item {i + 1}" for i in range(len(items))]
-    else:
-        image, name = volume_to_image(nodes), node_name(nodes)
-        if not is_series(image):
-            raise InputError(
-                name, "a single volume", f"a series with {volumes}",
-                f"Choose a multi-component volume, a volume sequence, or {volumes}.",
-            )  # fmt: skip
-        return image, name
-    if len(members) < 2:
-        raise InputError(name, f"{len(members)} volumes", f"a series with {volumes}, at least 2")
-    for member, member_name in zip(members, names, strict=True):
-        if is_series(member):
-            raise InputError(
-                member_name, f"a volume with {n_volumes(member)} components", f"a scalar volume ({volumes})"
-            )
-        if not same_grid(members[0], member):
-            raise InputError(
-                member_name, f"another grid {member.GetSize()} than {names[0]} {members[0].GetSize()}",
-                "all volumes of the series on one grid",
-            )  # fmt: skip
-    return join_vector([sitk.Cast(member, sitk.sitkFloat32) for member in members]), name
+    members, name = _members(nodes)
+    return joined([view_volume(node, member) for member, node in members], volumes), name
 
 
 def study_from_nodes(
@@ -171,26 +137,50 @@ def study_from_nodes(
     InputError
         If a node cannot be used, or holds only zeros or values that are not numbers.
     """
+    return finished(copy_study(subject, nodes, b_values, asl)).study()
+
+
+def copy_study(
+    subject: str,
+    nodes: Mapping[Modality, SeriesNodes],
+    b_values: Sequence[float] | None = None,
+    asl: AslNodes | None = None,
+) -> Generator[None, None, HandedStudy]:
+    """Copy what a study needs of the scene, in short steps; parameters and errors as for `study_from_nodes`.
+
+    What the voxels hold is looked at later, by `HandedStudy.study`.
+    """
     if not re.fullmatch(r"[A-Za-z0-9]+", subject or ""):
         raise InputError("subject", repr(subject), "a label of letters and digits")
     if asl is not None and Modality.CBF in nodes:
         raise InputError("CBF", "both a CBF map and control, label and M0 volumes", "one of the two")
-    images: dict[Modality, StudyImage] = {}
-    for modality, node in nodes.items():
-        if modality is Modality.DWI:
-            series = diffusion_series(node, b_values)
-            _check_content(series.image, series.name)
-            images[modality] = series
-        else:
-            images[modality] = _scalar(node)
-    if asl is not None:
-        images[Modality.CBF] = AslSeries(
-            *(_mean(node) for node in (asl.control, asl.label, asl.m0)),
-            asl.labelling, asl.label_duration, asl.post_label_delay, node_name(asl.control),
-        )  # fmt: skip
-    if not images:
+    if asl is None and not nodes:
         raise InputError("study", "no volumes", "at least one volume", "Choose the volumes of the study.")
-    return Study(subject, images)
+    volumes: dict[Modality, tuple[Volume, ...]] = {}
+    series, known = "DWI", ()
+    for modality, node in nodes.items():
+        copies: list[Volume] = []
+        members, name = _members(node)
+        for member_name, member in members:
+            copies.append((yield from copy_steps(member, member_name)))
+        volumes[modality] = tuple(copies)
+        if modality is Modality.DWI and copies:
+            count = (
+                len(copies)
+                if len(copies) > 1
+                else copies[0].array.shape[3]
+                if copies[0].array.ndim > 3
+                else 1
+            )
+            # A single volume is no series: `HandedStudy.study` says so.
+            series, known = name, _b_values(node, b_values, count, name) if count > 1 else ()
+    parts: list[Volume] = []
+    for part in () if asl is None else (asl.control, asl.label, asl.m0):
+        parts.append((yield from copy_steps(part)))
+    timing = (
+        AslTiming() if asl is None else AslTiming(asl.labelling, asl.label_duration, asl.post_label_delay)
+    )
+    return HandedStudy(subject, volumes, known, tuple(parts), timing, series)
 
 
 def series_to_volume(
@@ -199,21 +189,26 @@ def series_to_volume(
     """Put a diffusion series into the scene as a diffusion-weighted volume node with its b-values."""
     node = (scene or current_scene()).AddNewNodeByClass("vtkMRMLDiffusionWeightedVolumeNode", name)
     fill(node, join_vector(series.volumes()))
-    node.SetNumberOfGradients(series.n_volumes)
+    describe_diffusion(node, series.b_values)
+    ensure_display(node)
+    return node
+
+
+def describe_diffusion(node: slicer.vtkMRMLDiffusionWeightedVolumeNode, b_values: Sequence[float]) -> None:
+    """Tell a diffusion-weighted volume its b-values (s/mm²), one a component."""
+    node.SetNumberOfGradients(len(b_values))
     # Slicer's NRRD writer takes the b-values from attributes, in the header's convention: one nominal
     # value, and b as the squared length of a gradient. A b-value without a direction would be lost, so the
     # diagonal stands for the mean over directions that each image is.
-    nominal = max(series.b_values) or 1.0
+    nominal = max(b_values) or 1.0
     node.SetAttribute("modality", "DWMRI")
     node.SetAttribute("DWMRI_b-value", f"{nominal:.17g}")
-    for i, b in enumerate(series.b_values):
+    for i, b in enumerate(b_values):
         component = (b / nominal / 3.0) ** 0.5
         node.SetBValue(i, b)
         node.SetDiffusionGradient(i, [3**-0.5 if b > 0 else 0.0] * 3)
         node.SetAttribute(f"DWMRI_gradient_{i:04d}", " ".join([f"{component:.17g}"] * 3))
-    node.SetAttribute(B_VALUES_ATTRIBUTE, json.dumps(list(series.b_values)))
-    ensure_display(node)
-    return node
+    node.SetAttribute(B_VALUES_ATTRIBUTE, json.dumps(list(b_values)))
 
 
 def add_study(
@@ -249,29 +244,22 @@ def add_study(
     return nodes
 
 
-def _scalar(node: slicer.vtkMRMLVolumeNode) -> sitk.Image:
-    image = volume_to_image(node)
-    if is_series(image):
-        raise InputError(node_name(node), f"a volume with {n_volumes(image)} components", "one scalar volume")
-    _check_content(image, node_name(node))
-    return image
+def _members(nodes: SeriesNodes) -> tuple[list[tuple[str, slicer.vtkMRMLVolumeNode]], str]:
+    """Give the volumes of a node, or of several, with the name of each and of all."""
+    if isinstance(nodes, Sequence):
+        return [(node_name(node), node) for node in nodes], "series"
+    name = node_name(nodes)
+    if nodes is not None and nodes.IsA("vtkMRMLSequenceNode"):
+        items = [nodes.GetNthDataNode(i) for i in range(nodes.GetNumberOfDataNodes())]
+        return [(f"{name} item {i + 1}", item) for i, item in enumerate(items)], name
+    return [(name, nodes)], name
 
 
-def _mean(node: slicer.vtkMRMLVolumeNode) -> sitk.Image:
-    """Average the repeats of a volume (control, label and M0 often come as such)."""
-    image = volume_to_image(node)
-    _check_content(image, node_name(node))
-    volumes = [sitk.Cast(volume, sitk.sitkFloat32) for volume in split_volumes(image)]
-    total = volumes[0]
-    for volume in volumes[1:]:
-        total = total + volume
-    return total / float(len(volumes))
-
-
-def _check_content(image: sitk.Image, name: str) -> None:
-    array = sitk.GetArrayViewFromImage(image)
-    if np.issubdtype(array.dtype, np.floating) and not np.isfinite(array).all():
-        bad = int(np.count_nonzero(~np.isfinite(array)))
-        raise InputError(name, f"{bad} voxels that are not numbers (NaN or infinite)", "finite values")
-    if not array.any():
-        raise InputError(name, "only zeros", "an image", "Load the volume again or choose another one.")
+def _b_values(nodes: SeriesNodes, given: Sequence[float] | None, count: int, name: str) -> tuple[float, ...]:
+    if isinstance(nodes, Sequence):
+        known = None
+    elif nodes.IsA("vtkMRMLSequenceNode"):
+        known = sequence_b_values(nodes)
+    else:
+        known = volume_b_values(nodes)
+    return choose_b_values(given, known, count, name)

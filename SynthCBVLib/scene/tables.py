@@ -9,19 +9,35 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from SynthCBVLib.analysis.cohort.csv import parse_number
-from SynthCBVLib.analysis.cohort.results import CohortAnalysis
-from SynthCBVLib.analysis.cohort.statistics import statistic_rows
 from SynthCBVLib.analysis.cohort.table import Cell, CohortTable, add_case, is_number_column, known_columns
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.scene.application import current_scene
 from SynthCBVLib.scene.results import add_ratio_table
+from SynthCBVLib.worker.cohort import statistic_records
 
 if TYPE_CHECKING:
     import slicer
 
+    from SynthCBVLib.analysis.cohort.results import CohortAnalysis
+
 #: Node attribute with the cohort as JSON. Slicer writes tables to files with six digits and without quotation
 #: marks; cells that still look as they were put in get their full value back from here.
 COHORT_ATTRIBUTE = "SynthCBV.Cohort"
+#: What the headers say instead of the columns' names, which files keep.
+TITLES: Mapping[str, str] = {
+    "subject": "Subject",
+    "model": "Model",
+    "group": "Group",
+    "ratio_real": "T/WM real",
+    "ratio_synthetic": "T/WM synthetic",
+    "ratio_f": "T/WM f",
+    "ssim": "SSIM",
+    "psnr": "PSNR (dB)",
+    "uncertainty": "Uncertainty in brain",
+    "ratio_uncertainty": "SD of T/WM synthetic",
+    "weights": "Weights (SHA-256)",
+    "software": "Software",
+}
 
 
 def cohort_to_node(
@@ -68,6 +84,8 @@ def cohort_to_node(
     node.RemoveAllColumns()
     for array in arrays:
         node.AddColumn(array)
+    for column in table.columns:
+        node.SetColumnTitle(shown_text(column), TITLES.get(column, shown_text(column)))
     node.SetAttribute(COHORT_ATTRIBUTE, json.dumps({"columns": table.columns, "rows": table.rows}))
     node.SetUseColumnTitleAsColumnHeader(True)
     node.EndModify(modified)
@@ -136,21 +154,7 @@ def add_statistics_table(
     InputError
         If the analysis has no number.
     """
-    rows = [
-        {
-            "what": row.subject_of,
-            "group": row.group,
-            "statistic": row.statistic,
-            "n": row.n,
-            "missing": row.n_missing,
-            "value": float(row.value),
-            "low": float(row.low),
-            "high": float(row.high),
-            "P": float(row.p),
-        }
-        for row in statistic_rows(analysis)
-    ]
-    return add_ratio_table(rows, name, scene)
+    return add_ratio_table(statistic_records(analysis), name, scene)
 
 
 def _in_full(table: CohortTable, kept: str | None) -> CohortTable:

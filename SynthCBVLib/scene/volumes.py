@@ -6,6 +6,8 @@ differ by the sign of the first two axes and by the parent transform, which MRML
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -13,6 +15,8 @@ import SimpleITK as sitk
 
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.scene.application import current_scene
+from SynthCBVLib.scene.steps import finished
+from SynthCBVLib.worker.handover import Volume
 
 if TYPE_CHECKING:
     import slicer
@@ -22,30 +26,46 @@ if TYPE_CHECKING:
 LPS_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 #: Largest cosine between two image axes that is still rounding of a file and not a shear.
 SHEAR_TOLERANCE = 1e-4
+#: Voxels are copied in steps of this size, of some milliseconds each.
+BYTES_A_STEP = 4_000_000
 
 
-def volume_to_image(node: slicer.vtkMRMLVolumeNode) -> sitk.Image:
-    """Copy a volume node into an image in world space.
+def copy_volume(node: slicer.vtkMRMLVolumeNode, name: str = "") -> Volume:
+    """Copy a volume node's voxels and geometry in world space, at the speed of memory.
 
     Parameters
     ----------
     node : vtkMRMLVolumeNode
-        Scalar volume or labelmap (gives a scalar image), or a volume with several components such as
-        diffusion-weighted, vector and multi-volume nodes (gives a vector image, one component a volume).
-
-    Returns
-    -------
-    sitk.Image
-        3D image, mm, LPS; the linear parent transform of the node is part of its geometry.
+        Scalar volume or labelmap, or a volume with several components such as diffusion-weighted, vector and
+        multi-volume nodes; its linear parent transform becomes part of the geometry.
+    name : str
+        How messages call it; the node's name by default.
 
     Raises
     ------
     InputError
         If the node is not a volume, holds no voxels, or its axes are sheared or warped in world space.
     """
+    return finished(copy_steps(node, name))
+
+
+def copy_steps(node: slicer.vtkMRMLVolumeNode, name: str = "") -> Generator[None, None, Volume]:
+    """Copy as `copy_volume` does, some megabytes a step."""
+    volume = view_volume(node, name)
+    source = volume.array.reshape(-1)
+    copy = np.empty_like(source)
+    length = max(1, BYTES_A_STEP // source.itemsize)
+    for start in range(0, source.size, length):
+        copy[start : start + length] = source[start : start + length]
+        yield
+    return replace(volume, array=copy.reshape(volume.array.shape))
+
+
+def view_volume(node: slicer.vtkMRMLVolumeNode, name: str = "") -> Volume:
+    """Give a volume node's own voxels, which change with it; geometry and errors as for `copy_volume`."""
     from vtk.util.numpy_support import vtk_to_numpy
 
-    name = node_name(node)
+    name = name or node_name(node)
     if node is None or not node.IsA("vtkMRMLVolumeNode"):
         kind = "no node" if node is None else f"a {node.GetClassName()}"
         raise InputError(name, kind, "a volume node", "Choose a volume.")
@@ -56,11 +76,18 @@ def volume_to_image(node: slicer.vtkMRMLVolumeNode) -> sitk.Image:
     components = data.GetNumberOfScalarComponents()
     array = vtk_to_numpy(data.GetPointData().GetScalars())
     array = array.reshape((nz, ny, nx) if components == 1 else (nz, ny, nx, components))
-    image = sitk.GetImageFromArray(array, isVector=components > 1)
     matrix = LPS_RAS @ ijk_to_world(node)
     extent = data.GetExtent()
     matrix[:3, 3] = (matrix @ [extent[0], extent[2], extent[4], 1.0])[:3]
-    return set_geometry(image, matrix, name)
+    return Volume(name, array, *geometry(matrix, name))
+
+
+def volume_to_image(node: slicer.vtkMRMLVolumeNode) -> sitk.Image:
+    """Copy a volume node into an image in world space: mm, LPS; several components make a vector image.
+
+    Parameters and errors as for `copy_volume`.
+    """
+    return view_volume(node).image()
 
 
 def image_to_volume(
@@ -161,8 +188,8 @@ def image_matrix(image: sitk.Image) -> np.ndarray:
     return matrix
 
 
-def set_geometry(image: sitk.Image, matrix: np.ndarray, name: str) -> sitk.Image:
-    """Set origin, spacing and direction from a matrix (4, 4) from indices to LPS mm.
+def geometry(matrix: np.ndarray, name: str) -> tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]:
+    """Give spacing, origin and direction of a matrix (4, 4) from indices to LPS mm.
 
     Raises
     ------
@@ -182,9 +209,15 @@ def set_geometry(image: sitk.Image, matrix: np.ndarray, name: str) -> sitk.Image
             name, f"sheared voxel axes (cosine {skew:.3g} between two of them)", "axes at right angles",
             "Harden its transform and resample the volume to an unsheared grid (Resample Scalar Volume).",
         )  # fmt: skip
-    image.SetSpacing(spacing.tolist())
-    image.SetDirection(direction.ravel().tolist())
-    image.SetOrigin(matrix[:3, 3].tolist())
+    return tuple(spacing.tolist()), tuple(matrix[:3, 3].tolist()), tuple(direction.ravel().tolist())
+
+
+def set_geometry(image: sitk.Image, matrix: np.ndarray, name: str) -> sitk.Image:
+    """Set an image's geometry from a matrix (4, 4) from indices to LPS mm; errors as for `geometry`."""
+    spacing, origin, direction = geometry(matrix, name)
+    image.SetSpacing(spacing)
+    image.SetDirection(direction)
+    image.SetOrigin(origin)
     return image
 
 

@@ -61,6 +61,7 @@ def synthesize(
     model: Model | str,
     device: str = "auto",
     progress: Progress | None = None,
+    transforms: Mapping[Modality, sitk.Transform] | None = None,
 ) -> Synthesis:
     """Synthesise the rCBV map of a study.
 
@@ -74,6 +75,8 @@ def synthesize(
         "auto" (CUDA, else Apple GPU, else CPU), "cpu", "cuda" or "mps".
     progress : Progress, optional
         Told of every stage; may raise `Cancelled`.
+    transforms : Mapping, optional
+        Known transforms (points of the reference to points of the image); the other images are registered.
 
     Returns
     -------
@@ -91,7 +94,7 @@ def synthesize(
     choose_device(device)  # a wrong name is told before the long work
     findings = bridged(check(study, model.card), study, model.card)
     raise_on_error(findings, study)
-    prepared = prepare(study, model.card, progress=part(progress, 0.05, 0.6))
+    prepared = prepare(study, model.card, transforms, progress=part(progress, 0.05, 0.6))
     inside = sitk.GetArrayViewFromImage(prepared.mask)
     predicted = prepared.b_values.predicted if prepared.b_values else ()
     novelty = novelty_of(prepared.channels, prepared.present, inside, model.card, predicted)

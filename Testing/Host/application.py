@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from Host.facts import REPOSITORY, HostGap
+from Host.views import LayoutManager, Views
 
 
 class _Gaps:
@@ -35,6 +36,7 @@ class _ModuleManager(_Gaps):
 class _App(_Gaps):
     def __init__(self, host: Host, application: Any) -> None:
         self._manager, self._application = _ModuleManager(host), application
+        self._layout_manager = LayoutManager(host.views)
         self.temporaryPath = host.temporary.name
 
     def moduleManager(self) -> _ModuleManager:
@@ -45,6 +47,17 @@ class _App(_Gaps):
 
     def testingEnabled(self) -> bool:
         return True
+
+    def layoutManager(self) -> LayoutManager:
+        return self._layout_manager
+
+    def connect(self, signal: str, slot: Callable[..., Any]) -> bool:
+        if signal != "startupCompleted()":  # which never comes: the host is up when a module is loaded
+            raise HostGap(f"App.connect {signal}")
+        return True
+
+    def topLevelWidgets(self) -> list[Any]:
+        return self._application.topLevelWidgets()
 
 
 class qSlicerScriptedLoadableModuleWidget(_Gaps):  # noqa: N801
@@ -72,6 +85,29 @@ class _Module(_Gaps):
         return self._representation
 
 
+class _ColorsModule(_Gaps):
+    """``slicer.modules.colors``, with Slicer's own logic."""
+
+    def logic(self) -> Any:
+        import slicer
+
+        return slicer.vtkSlicerColorLogic()
+
+
+class _PlotsModule(_Gaps):
+    """``slicer.modules.plots``, with Slicer's own logic."""
+
+    def __init__(self) -> None:
+        import slicer
+
+        self._logic = slicer.vtkSlicerPlotsLogic()
+        self._logic.SetMRMLApplicationLogic(slicer.mrmlScene.synthcbv_keeps[0])
+        self._logic.SetMRMLScene(slicer.mrmlScene)
+
+    def logic(self) -> Any:
+        return self._logic
+
+
 def _panel() -> Any:
     """Make the widget that a panel is laid out in."""
     from PySide6.QtWidgets import QVBoxLayout
@@ -94,12 +130,18 @@ class ScriptedLoadableModule:
 class ScriptedLoadableModuleWidget:
     """Base of the panel."""
 
+    reload: Callable[[str], None]
+
     def __init__(self, parent: Any = None) -> None:
         self.moduleName = type(self).__name__.removesuffix("Widget")
         self.parent, self.layout = parent, parent.layout()
 
     def setup(self) -> None:
         """Make the developer's section, which the host does without."""
+
+    def onReload(self) -> None:
+        """Close the panel, load the module from its file again and open a new panel."""
+        type(self).reload(self.moduleName)
 
     def resourcePath(self, name: str) -> str:
         import slicer
@@ -158,10 +200,11 @@ class Host:
         self.application = QApplication.instance() or QApplication([])
         self.modules: dict[str, _Module] = {}
         self._undo: list[Callable[[], None]] = []
-        new_scene()
+        self.views = Views(new_scene())
         self._put_modules(slicer)
+        ScriptedLoadableModuleWidget.reload = staticmethod(self.reload)
         self._set(slicer, "app", _App(self, self.application))
-        self._set(slicer, "modules", types.SimpleNamespace())
+        self._set(slicer, "modules", types.SimpleNamespace(plots=_PlotsModule(), colors=_ColorsModule()))
         self._set(slicer, "qSlicerScriptedLoadableModuleWidget", qSlicerScriptedLoadableModuleWidget)
 
     def load_module(self, path: Path) -> _Module:
@@ -181,11 +224,18 @@ class Host:
         setattr(slicer.modules, name.lower(), module)
         return module
 
+    def reload(self, name: str) -> None:
+        """Load a module anew, as Slicer does in developer mode."""
+        before = self.modules[name]
+        before.widgetRepresentation().self().cleanup()
+        self.load_module(Path(before.path)).widgetRepresentation()
+
     def stop(self) -> None:
         """Close all panels and take everything out again."""
         for module in self.modules.values():
             if module._representation is not None:
                 module.widgetRepresentation().self().cleanup()
+        self.views.stop()
         for undo in reversed(self._undo):
             undo()
         for name in [name for name in sys.modules if name.startswith("SynthCBVLib.panel")]:
@@ -193,7 +243,7 @@ class Host:
         self.temporary.cleanup()
 
     def _put_modules(self, slicer: Any) -> None:
-        from Host import parameter_node, qt_modules, widgets
+        from Host import parameter_node, qt_modules
 
         self._put("qt", qt_modules.QtModule("qt"))
         self._put("ctk", qt_modules.CtkModule("ctk"))
@@ -217,7 +267,7 @@ class Host:
         for module in (base, language, packaging, wrapper):
             self._put(module.__name__, module)
             self._set(slicer, module.__name__.split(".")[1], module)
-        for name, stand_in in widgets.STAND_INS.items():
+        for name, stand_in in qt_modules.STAND_INS.items():
             if name.startswith("qMRML"):
                 self._set(slicer, name, stand_in)
         self._set(slicer.util, "loadUI", qt_modules.load_ui)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import vtk
-from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QLineEdit, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QDoubleSpinBox, QLineEdit, QSpinBox, QWidget
 
 from Host.facts import HostGap
 from Host.widgets import qMRMLNodeComboBox
@@ -44,7 +44,8 @@ class _Kind:
         self.types = [t for t in (typing.get_args(plain) or (plain,)) if t is not type(None)]
         self.is_node = all(isinstance(t, type) and t.__name__.startswith("vtkMRML") for t in self.types)
         self.type = self.types[0]
-        if not self.is_node and not (self.type in (str, float) or issubclass(self.type, enum.Enum)):
+        plain = self.type in (str, float, int, bool)
+        if not self.is_node and not (plain or issubclass(self.type, enum.Enum)):
             raise HostGap(f"parameter of type {annotation}")
         self.default = default
 
@@ -54,6 +55,8 @@ class _Kind:
         if not node.HasParameter(name) if hasattr(node, "HasParameter") else node.GetParameter(name) == "":
             return self.default
         text = node.GetParameter(name)
+        if self.type is bool:
+            return text == "True"
         return self.type[text] if issubclass(self.type, enum.Enum) else self.type(text)
 
     def write(self, node: Any, name: str, value: Any) -> None:
@@ -89,10 +92,12 @@ def _bind(widget: QWidget, kind: _Kind) -> _Binding:
         return _Binding(
             widget.text, lambda text: text == widget.text() or widget.setText(text), widget.textChanged
         )
-    if isinstance(widget, QDoubleSpinBox) and kind.type is float:
+    if isinstance(widget, {float: QDoubleSpinBox, int: QSpinBox}.get(kind.type, ())):
         bounds = next(note for note in kind.notes if isinstance(note, WithinRange))
         widget.setRange(bounds.minimum, bounds.maximum)
         return _Binding(widget.value, widget.setValue, widget.valueChanged)
+    if isinstance(widget, QCheckBox) and kind.type is bool:
+        return _Binding(widget.isChecked, widget.setChecked, widget.toggled)
     if isinstance(widget, QComboBox):
         if not kind.is_node and issubclass(kind.type, enum.Enum):
             values = list(kind.type)

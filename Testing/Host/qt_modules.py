@@ -15,7 +15,10 @@ from PySide6.QtUiTools import QUiLoader
 from PySide6.QtWidgets import QWidget
 
 from Host.facts import HostGap, load
-from Host.widgets import STAND_INS
+from Host.segment_editor import STAND_INS as EDITORS
+from Host.widgets import STAND_INS as WIDGETS
+
+STAND_INS = {**WIDGETS, **EDITORS}
 
 
 class QtModule(types.ModuleType):

@@ -7,12 +7,23 @@ from __future__ import annotations
 from typing import Any
 
 import vtk
-from PySide6.QtCore import Property, QAbstractTableModel, QModelIndex, QRect, Qt, Signal
+from PySide6.QtCore import (
+    Property,
+    QAbstractTableModel,
+    QEvent,
+    QModelIndex,
+    QObject,
+    QRect,
+    Qt,
+    Signal,
+)
 from PySide6.QtGui import QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import (
     QAbstractButton,
     QComboBox,
     QHBoxLayout,
+    QLineEdit,
+    QPushButton,
     QStyle,
     QStyleOptionButton,
     QTableView,
@@ -40,7 +51,7 @@ class ctkCollapsibleButton(QAbstractButton):  # noqa: N801
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
-        self._folded = False
+        self._folded = self._forcing = False
         self._bar = self.fontMetrics().height() + 8
         self.setContentsMargins(0, self._bar, 0, 0)
 
@@ -51,9 +62,28 @@ class ctkCollapsibleButton(QAbstractButton):  # noqa: N801
         if folded != self._folded:
             self._folded = folded
             for child in self.findChildren(QWidget, options=Qt.FindDirectChildrenOnly):
-                child.setVisible(not folded)
+                self._force(child)
             self.setMaximumHeight(self._bar if folded else 16777215)
             self.contentsCollapsed.emit(folded)
+
+    def _force(self, child: QWidget) -> None:
+        """Show a child unless this is folded or the child was hidden on purpose."""
+        wanted = child.property("visibilityToParent")
+        if wanted is None:
+            wanted = not (child.testAttribute(Qt.WA_WState_ExplicitShowHide) and child.isHidden())
+            child.setProperty("visibilityToParent", wanted)
+            child.installEventFilter(self)
+        self._forcing = True
+        child.setVisible(bool(wanted) and not self._folded)
+        self._forcing = False
+
+    def eventFilter(self, child: QObject, event: QEvent) -> bool:
+        """Remember what is hidden on purpose; hide what is shown while this is folded."""
+        if not self._forcing and event.type() in (QEvent.ShowToParent, QEvent.HideToParent):
+            child.setProperty("visibilityToParent", event.type() == QEvent.ShowToParent)
+            if self._folded and event.type() == QEvent.ShowToParent:
+                self._force(child)
+        return False
 
     collapsed = Property(bool, _get, _set)
 
@@ -92,6 +122,7 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801
         super().__init__(parent)
         self._options: dict[str, bool] = {}
         self._types: list[str] = []
+        self._attributes: dict[str, str] = {}
         self._scene: Any = None
         self._nodes: list[Any] = [None]
         self._box = QComboBox(self)
@@ -116,13 +147,20 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801
             self._scene.RemoveObserver(tag)
         self._scene, self._tags = scene, []
         if scene is not None:
-            for event in (
-                scene.NodeAddedEvent,
-                scene.NodeRemovedEvent,
-                scene.EndCloseEvent,
-                scene.EndImportEvent,
-            ):
+
+            @vtk.calldata_type(vtk.VTK_OBJECT)
+            def follow(_caller: Any, _event: str, node: Any) -> None:
+                if self._is_kind(node):
+                    self._refresh()
+
+            for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent):
+                self._tags.append(scene.AddObserver(event, follow))
+            for event in (scene.EndCloseEvent, scene.EndImportEvent):
                 self._tags.append(scene.AddObserver(event, lambda _caller, _event: self._refresh()))
+        self._refresh()
+
+    def addAttribute(self, kind: str, name: str) -> None:
+        self._attributes[kind] = name
         self._refresh()
 
     def currentNode(self) -> Any:
@@ -133,15 +171,20 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801
         self._refresh()  # names may have changed
         self._box.setCurrentIndex(self._nodes.index(node) if node in self._nodes else -1)
 
+    def _is_kind(self, node: Any) -> bool:
+        return any(
+            node.GetClassName() == kind or (self.showChildNodeTypes and node.IsA(kind))
+            for kind in self._types
+        )
+
     def _refresh(self) -> None:
         """List the nodes anew; tell of a change only if the chosen node went away."""
         before, nodes = self.currentNode(), [None]
         for i in range(self._scene.GetNumberOfNodes() if self._scene is not None else 0):
             node = self._scene.GetNthNode(i)
-            fits = any(
-                node.GetClassName() == kind or (self.showChildNodeTypes and node.IsA(kind))
-                for kind in self._types
-            )
+            fits = self._is_kind(node)
+            needed = self._attributes.get(node.GetClassName())
+            fits = fits and (needed is None or node.GetAttribute(needed) is not None)
             if fits and (self.showHidden or not node.GetHideFromEditors()):
                 nodes.append(node)
         self._box.blockSignals(True)
@@ -154,10 +197,37 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801
             self.currentNodeChanged.emit(None)
 
 
+@stands_for("ctkPathLineEdit")
+class ctkPathLineEdit(QWidget):  # noqa: N801
+    """A field for the path of a file, with a button that chooses one."""
+
+    currentPathChanged = Signal(str)
+
+    def __init__(self, parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._line, browse = QLineEdit(self), QPushButton("…", self)
+        browse.setMaximumWidth(28)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self._line)
+        layout.addWidget(browse)
+        self._line.textChanged.connect(self.currentPathChanged)
+        self._filters: list[str] = []
+
+    def setCurrentPath(self, path: str) -> None:
+        if path != self._line.text():
+            self._line.setText(path)
+
+    def _set_filters(self, filters: list[str]) -> None:
+        self._filters = list(filters)
+
+    nameFilters = Property("QStringList", lambda self: self._filters, _set_filters)
+
+
 class _TableModel(QAbstractTableModel):
-    def __init__(self, table: Any) -> None:
+    def __init__(self, node: Any) -> None:
         super().__init__()
-        self._table = table
+        self._node, self._table = node, node.GetTable()
 
     def rowCount(self, parent: QModelIndex | None = None) -> int:
         return self._table.GetNumberOfRows()
@@ -174,7 +244,8 @@ class _TableModel(QAbstractTableModel):
     def headerData(self, section: int, orientation: Qt.Orientation, role: int = Qt.DisplayRole) -> str | None:
         if role != Qt.DisplayRole or orientation != Qt.Horizontal:
             return None
-        return self._table.GetColumnName(section)
+        name = self._table.GetColumnName(section)
+        return self._node.GetColumnTitle(name) if self._node.GetUseColumnTitleAsColumnHeader() else name
 
 
 @stands_for("qMRMLTableView")
@@ -189,12 +260,13 @@ class qMRMLTableView(QTableView):  # noqa: N801
         """Take the scene, which the view needs only for nodes of its own."""
 
     def setMRMLTableNode(self, node: Any) -> None:
-        self._model = None if node is None else _TableModel(node.GetTable())
+        self._model = None if node is None else _TableModel(node)
         self.setModel(self._model)
         if node is not None:
             self.resizeColumnsToContents()
 
 
 STAND_INS = {
-    kind.__name__: kind for kind in (qMRMLWidget, ctkCollapsibleButton, qMRMLNodeComboBox, qMRMLTableView)
+    kind.__name__: kind
+    for kind in (qMRMLWidget, ctkCollapsibleButton, ctkPathLineEdit, qMRMLNodeComboBox, qMRMLTableView)
 }

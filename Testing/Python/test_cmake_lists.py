@@ -11,7 +11,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 #: Folders that are built, and what in them is not installed.
 NOT_INSTALLED = {
     "SynthCBVLib": ("CMakeLists.txt",),
-    "SynthCBV": ("CMakeLists.txt", "Resources/Icons/draw_icon.py"),
+    "SynthCBV": ("CMakeLists.txt", "Resources/Icons/draw_icon.py", "Resources/Icons/draw_thumbnails.py"),
 }
 
 

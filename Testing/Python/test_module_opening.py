@@ -49,9 +49,42 @@ def test_host_stands_for_nothing_else(output):
         f"import sys; sys.path[:0] = [{str(REPOSITORY)!r}, {str(REPOSITORY / 'Testing')!r}]\n"
         "import Host; host = Host.start()\n"
         "import qt, ctk, slicer\n"
-        "for gap in ('qt.QNotThere', 'ctk.ctkSliderWidget', 'slicer.app.layoutManager'):\n"
+        "for gap in ('qt.QNotThere', 'ctk.ctkSliderWidget', 'slicer.app.ioManager'):\n"
         "    try: eval(gap)\n"
         "    except Host.HostGap as error: print(error)\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["qt.QNotThere", "ctk.ctkSliderWidget", "App.layoutManager"]
+    assert done.stdout.split() == ["qt.QNotThere", "ctk.ctkSliderWidget", "App.ioManager"]
+
+
+RELOAD = """
+import sys
+sys.path[:0] = [{root!r}, {testing!r}]
+import Host
+host = Host.start()
+import slicer
+panel = slicer.util.getModuleWidget("SynthCBV")
+panel.enter()
+panel.logic.getParameterNode().outputName = "kept"
+old = sys.modules["SynthCBVLib.panel.study"]
+panel.onReload()
+new = slicer.util.getModuleWidget("SynthCBV")
+new.enter()
+assert new is not panel
+assert sys.modules["SynthCBVLib.panel.study"] is not old
+assert type(new.studySection).__module__ == "SynthCBVLib.panel.study"
+assert isinstance(new.studySection, sys.modules["SynthCBVLib.panel.study"].StudySection)
+assert new.logic.getParameterNode().outputName == "kept"
+slicer.mrmlScene.Clear(0)
+assert new.logic.getParameterNode().outputName == "SynthCBV"
+host.stop()
+print("reloaded")
+"""
+
+
+def test_the_panel_and_its_library_can_be_reloaded(output):
+    code = RELOAD.format(root=str(REPOSITORY), testing=str(REPOSITORY / "Testing"))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "reloaded" in done.stdout
+    assert "Traceback" not in done.stderr

@@ -162,7 +162,7 @@ def test_separate_volumes(scene):
     other = mrml.image_to_volume(volume(1.0, (2, 2, 2)), "other grid")
     with pytest.raises(InputError, match="other grid"):
         mrml.diffusion_series([*nodes, other], (*B_VALUES, 5.0))
-    with pytest.raises(InputError, match="1 volumes"):
+    with pytest.raises(InputError, match="a single volume"):
         mrml.diffusion_series(nodes[:1], [0])
 
 

@@ -14,47 +14,40 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
-#: Stands for the library: what it does is decided by the name of the model.
+#: A task whose doings are decided by the name of the model.
 DOUBLE = """
-import os, subprocess, sys, time, types
-from dataclasses import dataclass
+import os, subprocess, sys, time
+from pathlib import Path
 from SynthCBVLib.errors import InputError
+from SynthCBVLib.imaging.quality import Finding
 from SynthCBVLib.worker import main
+from SynthCBVLib.worker.task import Outcome, Task
 
-@dataclass(frozen=True)
-class Finding:
-    severity: str = "warning"
-    modality: str = "T2w"
-    what: str = "thick slices"
-    remedy: str = ""
+def run(job, teller, folder):
+    model = job["model"]
+    if not Path(job["study"]).is_dir():
+        raise InputError(job["study"], "no such folder", "a folder")
+    teller.progress(0.25, "Registering \\u00e9")
+    print("a library prints to stdout"); os.write(1, b"and to descriptor 1, without an end of line")
+    if model == "fault":
+        raise ValueError("unexpected")
+    if model == "memory":
+        raise MemoryError
+    if model == "slow":
+        child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(120)"])
+        teller.progress(0.5, f"child {child.pid}")
+        time.sleep(120)
+    if model == "hidden":
+        teller.progress("no number", None)
+    teller.finding(Finding("warning", "T2w", "thick slices", ""))
+    (folder / "rcbv.nii.gz").write_text("map")
+    if model == "full disk":
+        raise OSError(28, "No space left on device")
+    (folder / "mask.nii.gz").write_text("mask")
+    files = {"rcbv": folder / "rcbv.nii.gz", "mask": folder / "mask.nii.gz"}
+    return Outcome(files, {"provenance": {"model": model}})
 
-class Tools:
-    def read_study(self, folder, subject):
-        if not folder.is_dir():
-            raise InputError(folder, "no such folder", "a subject folder")
-        return types.SimpleNamespace(subject="01")
-    def synthesize(self, study, model, device, progress):
-        progress(0.25, "Registering \\u00e9")
-        print("a library prints to stdout"); os.write(1, b"and to descriptor 1, without an end of line")
-        if model == "fault":
-            raise ValueError("unexpected")
-        if model == "memory":
-            raise MemoryError
-        if model == "slow":
-            child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(120)"])
-            progress(0.5, f"child {child.pid}")
-            time.sleep(120)
-        if model == "hidden":
-            progress("no number", None)
-        return types.SimpleNamespace(provenance={"model": model}, findings=(Finding(),))
-    def write(self, result, folder, subject):
-        (folder / "rcbv.nii.gz").write_text("map")
-        if result.provenance["model"] == "full disk":
-            raise OSError(28, "No space left on device")
-        (folder / "mask.nii.gz").write_text("mask")
-        return {"rcbv": folder / "rcbv.nii.gz", "mask": folder / "mask.nii.gz"}
-
-sys.exit(main(tools=Tools()))
+sys.exit(main(tasks={"synthesize": Task(("study", "model"), run)}))
 """
 
 

@@ -59,7 +59,7 @@ def test_events_come_in_order_and_the_result_ends_the_job(tmp_path):
     assert events_after(tmp_path, text) == [
         Progressed(0.5, "half"),
         Noticed("warning", "thick", "none", "T2w"),
-        Finished({"rcbv": tmp_path / "rcbv.nii.gz"}, {"unit": "1"}),
+        Finished({"rcbv": tmp_path / "rcbv.nii.gz"}, {"provenance": {"unit": "1"}}),
     ]
 
 

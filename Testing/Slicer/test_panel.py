@@ -1,10 +1,7 @@
 """The panel as a user clicks it; the same in 3D Slicer and in the host."""
 
-import os
-import shutil
 import sys
 import tempfile
-import time
 import unittest
 from pathlib import Path
 
@@ -12,143 +9,111 @@ import numpy as np
 import SimpleITK as sitk
 import slicer
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from panel_case import PanelCase, image, plain, text, wait
+
 from SynthCBVLib.errors import InputError
-from SynthCBVLib.imaging.study import DiffusionSeries, same_grid
-from SynthCBVLib.panel.selection import Workflow
-from SynthCBVLib.scene import (
-    add_regions,
-    image_to_volume,
-    load_scene,
-    save_scene,
-    series_to_volume,
-    volume_to_image,
-)
-
-DOUBLE = Path(__file__).resolve().parent / "worker_double.py"
+from SynthCBVLib.imaging.study import same_grid
+from SynthCBVLib.panel.selection import Method, ModelChoice, Reference, Workflow
+from SynthCBVLib.scene import image_to_volume, load_scene, save_scene, volume_to_image
+from SynthCBVLib.scene.layout import FOUR_VIEWS, THREE_VIEWS, VIEWS, composites
+from SynthCBVLib.scene.results import input_of
 
 
-def text(widget):
-    """A widget's text: a property in PythonQt, a method in PySide6."""
-    value = widget.text
-    return value() if callable(value) else value
-
-
-def image(level=10.0):
-    array = np.zeros((4, 16, 18), np.float32)
-    array[:, 3:13, 3:15] = level
-    array[:, 5:8, 5:8] = 2 * level
-    made = sitk.GetImageFromArray(array)
-    made.SetSpacing((1.1, 1.3, 5.0))
-    made.SetOrigin((-20.123456789, 11.5, 3.25))
-    made.SetDirection([0.8, -0.6, 0, 0.6, 0.8, 0, 0, 0, 1])
-    return made
-
-
-def box(x, y):
-    array = np.zeros((4, 16, 18), np.uint8)
-    array[1:3, y, x] = 1
-    mask = sitk.GetImageFromArray(array)
-    mask.CopyInformation(image())
-    return mask
-
-
-def wait(condition, seconds=30.0):
-    end = time.monotonic() + seconds
-    while not condition() and time.monotonic() < end:
-        slicer.app.processEvents()
-        time.sleep(0.01)
-    return condition()
-
-
-class PanelTest(unittest.TestCase):
-    def setUp(self):
-        slicer.mrmlScene.Clear(0)
-        self.panel = slicer.util.getModuleWidget("SynthCBV")
-        self.panel.enter()
-        self.ui, self.logic = self.panel.ui, self.panel.logic
-        self.parameters = self.logic.getParameterNode()
-        self.launched = []
-        self.original, self.logic.launch = self.logic.launch, self.launch
-        self.behaviour = "quick"
-        module = sys.modules["SynthCBV"]
-        self.ensure, module.ensure_packages = module.ensure_packages, lambda requirements: None
-
-    def tearDown(self):
-        self.logic.cancel()
-        self.logic.launch = self.original
-        sys.modules["SynthCBV"].ensure_packages = self.ensure
-        self.panel.exit()
-
-    def launch(self, arguments):
-        """Start the double instead of the worker, with the interpreter that Slicer would take."""
-        job = arguments[-1]
-        python = shutil.which("PythonSlicer") or sys.executable
-        process = slicer.util.launchConsoleProcess(
-            [python, str(DOUBLE), self.behaviour, job], useStartupEnvironment=False
-        )
-        self.launched.append((process, Path(job).parent))
-        return process
-
-    def choose_ivim(self):
-        volumes = [image(100.0), image(80.0), image(30.0)]
-        self.parameters.dwi = series_to_volume(DiffusionSeries(sitk.Compose(volumes), (0, 100, 1000)), "DWI")
-        self.parameters.t2w = image_to_volume(image(), "T2w")
-
-    def run_behaviour(self, behaviour):
-        self.behaviour = behaviour
-        self.choose_ivim()
-        self.ui.applyButton.click()
-
-    def assert_ready_again(self):
-        self.assertFalse(self.logic.running)
-        self.assertTrue(self.ui.applyButton.isEnabled())
-        self.assertFalse(self.ui.cancelButton.isEnabled())
-        self.assertTrue(self.ui.progressBar.isHidden())
-        for process, folder in self.launched:
-            self.assertTrue(wait(lambda process=process: process.poll() is not None, 2.0))
-            self.assertFalse(folder.exists())
-
-    def maps(self):
-        return [node.GetName() for node in slicer.util.getNodesByClass("vtkMRMLVolumeNode")]
-
+class StudyTest(PanelCase):
     def test_opening_says_what_is_needed(self):
         self.assertIn("DWI, T2w", text(self.ui.studyStatusLabel))
+        self.assertEqual(text(self.ui.dwiStatus), "needed")
         self.assertFalse(self.ui.applyButton.isEnabled())
-        self.assertFalse(self.ui.ratioButton.isEnabled())
         self.assertIn("not for diagnosis", text(self.ui.bannerLabel))
+        self.assertIn("digital patients", text(self.ui.bannerLabel))
 
     def test_rows_follow_the_workflow(self):
-        self.assertFalse(self.ui.dwiSelector.isHidden())
-        self.assertTrue(self.ui.cbfSelector.isHidden())
+        self.assertFalse(self.ui.dwiRow.isHidden())
+        self.assertTrue(self.ui.cbfRow.isHidden())
         self.parameters.workflow = Workflow.ASL
-        self.assertTrue(self.ui.dwiSelector.isHidden())
-        self.assertFalse(self.ui.cbfSelector.isHidden())
-        self.assertFalse(self.ui.aslM0Selector.isHidden())
+        self.assertTrue(self.ui.dwiRow.isHidden())
+        self.assertFalse(self.ui.cbfRow.isHidden())
+        self.assertFalse(self.ui.aslM0Row.isHidden())
+        self.assertEqual(text(self.ui.flairStatus), "optional")
         self.assertIn("T1w, CBF", text(self.ui.studyStatusLabel))
         self.parameters.cbf = image_to_volume(image(), "CBF")
         self.parameters.t1w = image_to_volume(image(), "T1w")
-        self.assertTrue(self.ui.aslM0Selector.isHidden())
+        self.assertTrue(self.ui.aslM0Row.isHidden())
         self.assertTrue(self.ui.applyButton.isEnabled())
 
     def test_choosing_in_the_list_reaches_the_parameters(self):
         node = image_to_volume(image(), "T2w")
         self.ui.t2wSelector.setCurrentNode(node)
         self.assertIs(self.parameters.t2w, node)
+        self.assertEqual(text(self.ui.t2wStatus), "✓")
         slicer.mrmlScene.RemoveNode(node)
         self.assertIsNone(self.parameters.t2w)
+        self.assertEqual(text(self.ui.t2wStatus), "needed")
+
+    def test_volumes_that_cannot_serve_are_told_at_once(self):
+        self.choose_ivim()
+        flat = sitk.Image((20, 20, 5), sitk.sitkInt16) + 7
+        holes = sitk.GetImageFromArray(np.full((4, 16, 18), np.nan, np.float32))
+        tiny = image()[:5, :5, :2]
+        for bad, words in (
+            (image_to_volume(flat, "flat"), "flat: the value 7 everywhere"),
+            (image_to_volume(holes, "holes"), "holes: voxels that are not numbers"),
+            (image_to_volume(tiny, "tiny"), "tiny: only 5 × 5 × 2 voxels"),
+            (slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "no data"), "without image data"),
+        ):
+            with self.subTest(words):
+                self.parameters.t2w = bad
+                self.assertEqual(text(self.ui.t2wStatus), "problem")
+                self.assertIn(words, text(self.ui.studyStatusLabel))
+                self.assertFalse(self.ui.applyButton.isEnabled())
+
+    def test_one_volume_in_two_rows_is_told(self):
+        self.parameters.workflow = Workflow.ASL
+        self.parameters.t1w = self.parameters.cbf = image_to_volume(image(), "same")
+        self.assertIn("same is chosen as T1w and CBF", text(self.ui.studyStatusLabel))
+        self.assertFalse(self.ui.applyButton.isEnabled())
 
     def test_b_values_are_shown_and_asked_for(self):
         self.choose_ivim()
         self.assertTrue(self.ui.applyButton.isEnabled())
+        self.assertIn("From the DWI: 3 b-values", text(self.ui.bValuesSourceLabel))
+        self.ui.bValuesButton.click()
+        self.assertEqual(text(self.ui.bValuesEdit), "0 100 1000")
+        self.assertIn("As typed", text(self.ui.bValuesSourceLabel))
+        self.ui.bValuesEdit.setText("")
         volumes = sitk.Compose([image(100.0), image(50.0)])
         self.parameters.dwi = image_to_volume(volumes, "frames")
         self.assertIn("no b-values", text(self.ui.studyStatusLabel))
+        self.assertFalse(self.ui.bValuesButton.isEnabled())
         self.assertFalse(self.ui.applyButton.isEnabled())
         self.ui.bValuesEdit.setText("0 x")
         self.assertIn("'0 x'", text(self.ui.studyStatusLabel))
         self.ui.bValuesEdit.setText("0, 1000")
         self.assertTrue(self.ui.applyButton.isEnabled())
 
+    def test_a_digital_patient_is_chosen_in_all_rows(self):
+        self.ui.patientButton.click()
+        self.assertEqual(text(self.ui.patientButton), "Stop loading")
+        self.assertFalse(self.ui.applyButton.isEnabled())
+        self.assertTrue(wait(lambda: not self.logic.running))
+        self.assertEqual(self.parameters.dwi.GetName(), "Digital 1 DWI")
+        self.assertEqual(self.parameters.realMap.GetName(), "Digital 1 real rCBV")
+        self.assertEqual(self.parameters.regions.GetSegmentation().GetNthSegment(0).GetName(), "Lesion")
+        self.assertIn("2 b-values", text(self.ui.bValuesSourceLabel))
+        self.assertTrue(self.ui.patientProgressBar.isHidden())
+        self.assert_ready_again()
+
+    def test_loading_a_digital_patient_can_be_stopped(self):
+        self.ui.patientButton.click()
+        self.ui.patientButton.click()
+        self.assertFalse(self.logic.running)
+        self.assertEqual(text(self.ui.patientButton), "Load digital patient")
+        self.assertEqual(self.maps(), [])
+
+
+class SynthesisTest(PanelCase):
     def test_apply_leaves_maps_on_the_grid_of_the_reference(self):
         self.run_behaviour("quick")
         self.assertFalse(self.ui.applyButton.isEnabled())
@@ -161,114 +126,126 @@ class PanelTest(unittest.TestCase):
         self.assertTrue(same_grid(result, image(), 1e-9))
         np.testing.assert_allclose(sitk.GetArrayFromImage(result), 2 * sitk.GetArrayFromImage(image()))
         self.assertIn("SynthCBV uncertainty", self.maps())
-        self.assertFalse(self.ui.findingsText.isHidden())
+        self.assertIs(input_of(node, "T2w"), self.parameters.t2w)
+        self.assertIn("Warning T2w: The T2w volume has thick slices.", plain(self.ui.findingsText))
+        self.assertIn("Nothing to do.", plain(self.ui.findingsText))
+        self.assertEqual(text(self.ui.t2wStatus), "✓ note")
         self.assert_ready_again()
         self.ui.applyButton.click()
         self.assertTrue(wait(lambda: not self.logic.running))
         self.assertEqual(self.parameters.syntheticMap.GetName(), "SynthCBV 2 synthetic rCBV")
 
-    def test_cancel_leaves_nothing(self):
-        self.run_behaviour("slow")
-        before = self.maps()
-        self.assertTrue(wait(lambda: "Computing" in text(self.ui.synthesisStatusLabel)))
-        worker = self.logic._background._job._worker
-        start = time.monotonic()
-        self.ui.cancelButton.click()
-        self.assertLess(time.monotonic() - start, 2.0)
-        self.assertIn("Cancelled", text(self.ui.synthesisStatusLabel))
-        self.assertEqual(self.maps(), before)
-        self.assert_ready_again()
-        if worker is not None:  # where processes have groups, the child of the worker is gone as well
-            self.assertTrue(wait(lambda: not group_lives(worker), 5.0))
-
-    def test_cancel_at_once_leaves_nothing(self):
-        self.run_behaviour("slow")
-        self.ui.cancelButton.click()
-        self.assertTrue(wait(lambda: not self.logic._background._preparation.is_alive(), 2.0))
-        self.assert_ready_again()
-        self.assertEqual(list(Path(slicer.app.temporaryPath).glob("SynthCBV-*")), [])
-
-    def test_closing_the_scene_ends_the_synthesis(self):
-        self.run_behaviour("slow")
-        self.assertTrue(wait(lambda: "Computing" in text(self.ui.synthesisStatusLabel)))
-        slicer.mrmlScene.Clear(0)
-        self.assertFalse(self.logic.running)
-        self.assertEqual(self.maps(), [])
-
-    def test_failures_are_told_and_the_panel_is_ready_again(self):
-        for behaviour, words in (
-            ("input", "no overlap with the DWI"),
-            ("fault", "unexpected shape"),
-            ("garbage", "without a result"),
-        ):
-            with self.subTest(behaviour):
-                self.run_behaviour(behaviour)
-                self.assertTrue(wait(lambda: not self.logic.running))
-                self.assertIn(words, text(self.ui.synthesisStatusLabel))
-                self.assertNotIn("SynthCBV synthetic rCBV", self.maps())
-                self.assert_ready_again()
-
-    def test_ending_the_worker_from_outside_is_told(self):
-        self.run_behaviour("slow")
-        self.assertTrue(wait(lambda: "Computing" in text(self.ui.synthesisStatusLabel)))
-        worker = self.logic._background._job._worker
-        if worker is None:
-            self.skipTest("no process groups on this system")
-        os.kill(worker, 9)
-        self.assertTrue(wait(lambda: not self.logic.running))
-        self.assertIn("without a result", text(self.ui.synthesisStatusLabel))
-        self.assert_ready_again()
-
-    def test_ratio_of_drawn_regions(self):
-        node = image_to_volume(image(), "map")
-        masks = {
-            "Tumour 1": box(slice(5, 8), slice(5, 8)),
-            "White matter 1": box(slice(10, 14), slice(9, 12)),
-        }
-        self.parameters.regions = add_regions(masks, node, "Regions")
-        self.parameters.syntheticMap = node
-        self.assertTrue(self.ui.ratioButton.isEnabled())
-        self.ui.ratioButton.click()
-        table = self.parameters.ratioTable.GetTable()
-        self.assertAlmostEqual(table.GetColumnByName("T/WM").GetValue(0), 2.0)
-        self.assertFalse(self.ui.ratioTable.isHidden())
-
-    def test_unusable_regions_are_told(self):
-        node = image_to_volume(image(), "map")
-        self.parameters.regions = add_regions({"Tumour 1": box(slice(5, 8), slice(5, 8))}, node, "Regions")
-        self.parameters.syntheticMap = node
-        self.ui.ratioButton.click()
-        self.assertIn("White matter", text(self.ui.regionsStatusLabel))
-        self.assertIsNone(self.parameters.ratioTable)
-
-    def test_choices_are_saved_with_the_scene(self):
+    def test_choices_reach_the_worker(self):
         self.choose_ivim()
+        self.parameters.registration, self.parameters.reference = Method.AFFINE, Reference.DWI
+        seen = []
+        self.logic.launch = lambda arguments: (
+            seen.append(Path(arguments[-1]).read_text()) or self.launch(arguments)
+        )
+        self.ui.applyButton.click()
+        self.assertTrue(wait(lambda: bool(seen)))
+        self.assertIn('"alignment": {"method": "affine", "reference": "DWI"}', seen[0])
+
+    def test_a_model_from_a_file_shows_its_card_or_what_is_wrong(self):
+        self.choose_ivim()
+        self.assertIn("IVIM 0.", text(self.ui.cardLabel))
+        self.assertTrue(self.ui.weightsPath.isHidden())
+        self.parameters.model = ModelChoice.FILE
+        self.assertFalse(self.ui.weightsPath.isHidden())
+        self.assertIn("no weights file", text(self.ui.cardLabel))
+        self.assertFalse(self.ui.applyButton.isEnabled())
+        with tempfile.TemporaryDirectory() as folder:
+            other = Path(folder) / "other.safetensors"
+            other.write_bytes(b"not weights at all")
+            self.ui.weightsPath.setCurrentPath(str(other))
+            self.assertIn("no model card in it", text(self.ui.cardLabel))
+            bundled = Path(sys.modules["SynthCBVLib"].__file__).parent / "weights" / "asl.safetensors"
+            self.ui.weightsPath.setCurrentPath(str(bundled))
+            self.assertEqual(self.parameters.weightsFile, str(bundled))
+            self.assertIn("ASL 0.", text(self.ui.cardLabel))
+            self.assertTrue(self.ui.applyButton.isEnabled())
+
+    def test_maps_are_shown_side_by_side(self):
+        if not list(composites()):
+            self.skipTest("no slice views without a window")
+        self.run_behaviour("quick")
+        self.assertTrue(wait(lambda: not self.logic.running))
+        layout = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+        self.assertTrue(wait(lambda: layout.GetViewArrangement() == THREE_VIEWS))
+        self.parameters.realMap = image_to_volume(image(300.0), "real")
+        self.ui.applyButton.click()
+        self.assertTrue(wait(lambda: not self.logic.running))
+        made = self.parameters.syntheticMap
+
+        def shown_is_made():
+            return made.GetID() in [one.GetBackgroundVolumeID() for one in composites()]
+
+        self.assertTrue(wait(shown_is_made))
+        self.assertEqual(layout.GetViewArrangement(), FOUR_VIEWS)
+        shown = {one.GetLayoutName(): one for one in composites() if one.GetLayoutName() in VIEWS}
+        self.assertEqual(set(shown), set(VIEWS))
+        self.assertEqual(shown["SynthCBVSynthetic"].GetBackgroundVolumeID(), made.GetID())
+        self.assertEqual(shown["SynthCBVAnatomy"].GetBackgroundVolumeID(), self.parameters.t2w.GetID())
+        self.assertTrue(all(one.GetLinkedControl() for one in shown.values()))
+        self.assertEqual(len(slicer.util.getNodesByClass("vtkMRMLColorLegendDisplayNode")), 5)  # of both runs
+        # The same colour is the same multiple of the brain's mean: the real map is 15 times the synthetic.
+        real, synthetic = self.parameters.realMap.GetDisplayNode(), made.GetDisplayNode()
+        self.assertAlmostEqual(real.GetWindowLevelMax() / synthetic.GetWindowLevelMax(), 15.0, places=3)
+        self.assertEqual(real.GetColorNodeID(), synthetic.GetColorNodeID())
+
+
+class RegistrationTest(PanelCase):
+    def test_figures_and_the_pair(self):
+        self.run_behaviour("quick")
+        self.assertTrue(wait(lambda: not self.logic.running))
+        told = text(self.ui.registrationResultLabel)
+        for words in ("To T2w", "0.250", "0.500", "5.0 mm"):
+            self.assertIn(words, told)
+        before = self.maps()
+        self.ui.pairSelector.setCurrentIndex(1)
+        copy = slicer.util.getNode("DWI as registered")
+        self.assertTrue(copy.GetHideFromEditors())
+        # Points of the reference are 3 mm and 4 mm (LPS) off in the DWI: the copy goes back by as much.
+        moved = np.subtract(volume_to_image(copy).GetOrigin(), image().GetOrigin())
+        np.testing.assert_allclose(moved, (-3.0, -4.0, 0.0), atol=1e-6)
+        self.ui.fadeSlider.setValue(80)
+        for composite in composites():
+            self.assertEqual(composite.GetForegroundVolumeID(), copy.GetID())
+            self.assertAlmostEqual(composite.GetForegroundOpacity(), 0.8)
+        self.ui.pairSelector.setCurrentIndex(0)
+        self.assertEqual(self.maps(), before)
+        for composite in composites():
+            self.assertIsNone(composite.GetForegroundVolumeID())
+
+
+class SceneTest(PanelCase):
+    def test_choices_and_results_are_saved_with_the_scene(self):
+        self.run_behaviour("quick")
         self.parameters.outputName = "Case 7"
+        self.parameters.registration, self.parameters.seed = Method.KEEP, 17
         self.ui.bValuesEdit.setText("0 100 900")
+        self.assertTrue(wait(lambda: not self.logic.running))
+        self.ui.pairSelector.setCurrentIndex(1)
+        results = plain(self.ui.findingsText), text(self.ui.registrationResultLabel)
         with tempfile.TemporaryDirectory() as folder:
             path = save_scene(Path(folder) / "scene.mrb")
             slicer.mrmlScene.Clear(0)
+            self.panel.enter()
             self.assertIsNone(self.logic.getParameterNode().t2w)
+            self.assertEqual(plain(self.ui.findingsText), "")
+            self.assertFalse(self.ui.applyButton.isEnabled())
             load_scene(path)
         self.panel.enter()
         parameters = self.logic.getParameterNode()
         self.assertEqual(parameters.t2w.GetName(), "T2w")
         self.assertEqual(parameters.outputName, "Case 7")
+        self.assertEqual((parameters.registration, parameters.seed), (Method.KEEP, 17))
         self.assertEqual(text(self.ui.bValuesEdit), "0 100 900")
-
-    def test_logic_computes_ratios_later_without_waiting(self):
-        node = image_to_volume(image(), "map")
-        masks = {
-            "Tumour 1": box(slice(5, 8), slice(5, 8)),
-            "White matter 1": box(slice(10, 14), slice(9, 12)),
-        }
-        regions, answers = add_regions(masks, node, "Regions"), []
-        self.logic.computeRatios(
-            regions, {"map": node}, waitForCompletion=False, finished=lambda *answer: answers.append(answer)
-        )
-        self.assertEqual(answers, [])
-        self.assertTrue(wait(lambda: bool(answers)))
-        self.assertEqual(answers[0][0].GetTable().GetNumberOfRows(), 1)
+        self.assertEqual(parameters.syntheticMap.GetName(), "SynthCBV synthetic rCBV")
+        self.assertEqual((plain(self.ui.findingsText), text(self.ui.registrationResultLabel)), results)
+        self.assertNotIn("DWI as registered", self.maps())
+        self.ui.pairSelector.setCurrentIndex(1)
+        self.assertIn("DWI as registered", self.maps())
 
 
 class ModuleTest(unittest.TestCase):
@@ -285,11 +262,3 @@ class ModuleTest(unittest.TestCase):
             sys.modules["SynthCBV"].SynthCBVLogic().synthesize({"T2w": node}, waitForCompletion=False)
         with self.assertRaisesRegex(InputError, "no node"):
             sys.modules["SynthCBV"].SynthCBVLogic().synthesize({"T2w": None})
-
-
-def group_lives(group):
-    try:
-        os.killpg(group, 0)
-    except ProcessLookupError:
-        return False
-    return True

@@ -14,9 +14,9 @@ The interval is symmetric in the ratio's logarithm, so that it cannot reach belo
 from __future__ import annotations
 
 import math
+from statistics import NormalDist  # scipy.stats takes half a second to load, and the panel waits for this
 
 import numpy as np
-from scipy import stats
 
 from SynthCBVLib.analysis.arrays import Volume, check_grid, inside_of, values_of
 from SynthCBVLib.analysis.regions.ratios import Regions, named_regions, ratio_row
@@ -79,7 +79,7 @@ def ratio_uncertainty(
         for kind, regions in (("Tumour", tumour), ("White matter", white_matter))
     }
     relative = math.hypot(sd["Tumour"] / ratio.tumour, sd["White matter"] / ratio.white_matter)
-    width = float(stats.norm.ppf(0.5 + level / 2)) * relative
+    width = NormalDist().inv_cdf(0.5 + level / 2) * relative
     # Beyond e^700 there is no double; the ratio is then simply not known.
     factor = math.exp(width) if width < 700 else math.inf
     return RatioInterval(

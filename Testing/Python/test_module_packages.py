@@ -1,0 +1,121 @@
+"""What the first Apply installs, with doubles of Slicer's package tools."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import subprocess
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from SynthCBVLib.errors import InputError
+from SynthCBVLib.panel import dependencies
+
+REQUIREMENTS = Path(__file__).resolve().parents[2] / "SynthCBV" / "Resources" / "requirements.txt"
+
+
+@pytest.fixture
+def slicer(monkeypatch):
+    """Give Slicer's part: what pip_ensure was asked, and what it is to do."""
+    calls = []
+
+    def pip_ensure(requirements, constraints=None, requester=None):
+        calls.append((requirements, Path(constraints).read_text(encoding="utf-8"), requester))
+        if application.problem is not None:
+            raise application.problem
+
+    packaging = types.ModuleType("slicer.packaging")
+    packaging.load_requirements = lambda path: [
+        line for line in Path(path).read_text().splitlines() if not line.startswith("#")
+    ]
+    packaging.pip_check = lambda requirements: application.satisfied
+    packaging.pip_ensure = pip_ensure
+    application = types.ModuleType("slicer")
+    application.app = types.SimpleNamespace(testingEnabled=lambda: application.testing)
+    application.packaging, application.calls = packaging, calls
+    application.testing, application.satisfied, application.problem = False, False, None
+    monkeypatch.setitem(sys.modules, "slicer", application)
+    monkeypatch.setitem(sys.modules, "slicer.packaging", packaging)
+    there = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name: there(name) if name != "torch" else application.torch
+    )
+    application.torch = object()
+    return application
+
+
+def test_nothing_is_done_in_tests_and_where_all_is_there(slicer):
+    slicer.testing = True
+    dependencies.ensure_packages(REQUIREMENTS)
+    slicer.testing, slicer.satisfied = False, True
+    dependencies.ensure_packages(REQUIREMENTS)
+    assert slicer.calls == []
+
+
+def test_pip_has_to_keep_what_slicer_brings(slicer):
+    dependencies.ensure_packages(REQUIREMENTS)
+    ((wanted, constraints, requester),) = slicer.calls
+    assert requester == "SynthCBV"
+    assert any(line.startswith("safetensors>=") for line in wanted)
+    assert not any(line.startswith(("numpy", "scipy", "SimpleITK", "torch")) for line in wanted)
+    import numpy
+
+    assert f"numpy=={numpy.__version__}" in constraints.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("problem", "words"),
+    [
+        (RuntimeError("declined"), "agree to the installation"),
+        (subprocess.CalledProcessError(1, "pip"), "which are not replaced"),
+    ],
+)
+def test_a_no_and_a_failure_are_told(slicer, problem, words):
+    slicer.problem = problem
+    with pytest.raises(InputError, match=words):
+        dependencies.ensure_packages(REQUIREMENTS)
+
+
+def test_torch_comes_from_its_extension(slicer, monkeypatch):
+    slicer.torch = None
+    with pytest.raises(InputError, match="PyTorch extension is not installed"):
+        dependencies.ensure_packages(REQUIREMENTS)
+    asked = []
+
+    class PyTorchUtilsLogic:
+        def installTorch(self, **options):  # noqa: N802
+            asked.append(options)
+
+    extension = types.ModuleType("PyTorchUtils")
+    extension.PyTorchUtilsLogic = PyTorchUtilsLogic
+    monkeypatch.setitem(sys.modules, "PyTorchUtils", extension)
+    with pytest.raises(InputError, match="PyTorch: not installed"):
+        dependencies.ensure_packages(REQUIREMENTS)
+    assert asked == [{"askConfirmation": True, "torchVersionRequirement": ">=2.4"}]
+    assert slicer.calls == []
+
+
+def test_a_package_that_pip_does_not_know_is_not_put_beside_slicers(monkeypatch):
+    def version_of(name):
+        if name == "SimpleITK":
+            raise importlib.metadata.PackageNotFoundError(name)
+        return "2.4.0+slicer5"
+
+    kept = dependencies.kept_versions(["numpy", "SimpleITK", "no-such-package"], version_of)
+    assert kept[:2] == ["numpy==2.4.0", "SimpleITK==0+slicer"]
+
+
+def test_pip_understands_the_constraints(tmp_path):
+    """pip refuses a plan that would replace a kept package; an empty folder stands for the index."""
+    file = tmp_path / "constraints.txt"
+    file.write_text("pip==0+slicer\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "pip", "install", "--dry-run", "--no-index", "--find-links", str(tmp_path),
+         "--constraint", str(file), "pip"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode != 0
+    assert "0+slicer" in done.stdout + done.stderr
