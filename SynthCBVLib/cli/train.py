@@ -178,13 +178,16 @@ def _prepared(
     """Prepare the cases in the first process; give the card with its training data stated, and the cases."""
     from SynthCBVLib.training.cohort import find_cases, prepare_cohort
     from SynthCBVLib.training.preparation import prepare_digital
+    from SynthCBVLib.training.presets import preset
 
     progress = TerminalProgress("Preparing cases")
     if args.digital is not None:
         patients = _digital_patients(args)
-        folders = [prepared / card.name / f"{seed:05d}-{kind}" for seed, kind in patients]
+        # Variants of a preset share its cases.
+        shared = preset(args.preset).cases
+        folders = [prepared / shared / f"{seed:05d}-{kind}" for seed, kind in patients]
         if together.first:
-            prepare_digital(patients, {card.name: card}, prepared, args.workers, progress)
+            prepare_digital(patients, {shared: preset(shared).card}, prepared, args.workers, progress)
         words = "Trained on digital patients computed from physics; no patient data was used."
         facts = {"data": "digital patients", **_seeds(patients)}
     else:

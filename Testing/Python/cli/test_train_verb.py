@@ -75,11 +75,12 @@ def test_a_cohort_becomes_weights_and_weights_are_tuned(tmp_path, cohort, capsys
     assert begun.sha256 in ended.card.training["started_from"]
 
 
-def test_blocks_of_digital_patients_and_settings_are_stated_in_the_card(tmp_path):
+@pytest.mark.parametrize("name", ["ivim", "ivim-10b"])  # the second learns from the first one's cases
+def test_blocks_of_digital_patients_and_settings_are_stated_in_the_card(tmp_path, name):
     for seed, kind in [*((seed, "wildtype") for seed in range(7, 31)), (40, "response")]:
         store(tmp_path, f"{seed:05d}-{kind}", seed, preset("ivim").card)
     out = tmp_path / "x.safetensors"
-    arguments = ["train", "--digital", "7:31", "wildtype", "--digital", "40", "response", "--preset", "ivim",
+    arguments = ["train", "--digital", "7:31", "wildtype", "--digital", "40", "response", "--preset", name,
                  "--cases", str(tmp_path / "cases"), "--run", str(tmp_path / "run"), "--workers", "0",
                  "--steps", "1", "--batch", "1", "--set", "patch=1x16x32", "--set", "flip=no", "--no-bf16",
                  "--out", str(out), "--device", "cpu"]  # fmt: skip
