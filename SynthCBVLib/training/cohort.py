@@ -60,7 +60,24 @@ def find_cases(dataset: Path) -> list[CohortCase]:
     return found
 
 
-def _patients(table: Path) -> dict[str, str]:
+def participants(table: Path) -> dict[str, dict[str, str]]:
+    """Read the participants of a BIDS dataset.
+
+    Parameters
+    ----------
+    table : Path
+        ``participants.tsv``; it need not be there.
+
+    Returns
+    -------
+    dict
+        Row (column to stripped text) of each participant, by ``sub-<label>``; later rows go before.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or names no participants.
+    """
     if not table.is_file():
         return {}
     try:
@@ -70,12 +87,17 @@ def _patients(table: Path) -> dict[str, str]:
         raise InputError(table, f"unreadable ({error})", "a table of tab-separated values") from error
     if rows and "participant_id" not in rows[0]:
         raise InputError(table, "no column participant_id", "the table of a BIDS dataset")
-    patients = {}
+    found = {}
     for row in rows:
-        label, patient = (row.get("participant_id") or "").strip(), (row.get("patient_id") or "").strip()
-        if label and patient and patient.lower() != "n/a":
-            patients[label if label.startswith("sub-") else f"sub-{label}"] = patient
-    return patients
+        texts = {name: (text or "").strip() for name, text in row.items() if isinstance(name, str)}
+        if label := texts["participant_id"]:
+            found[label if label.startswith("sub-") else f"sub-{label}"] = texts
+    return found
+
+
+def _patients(table: Path) -> dict[str, str]:
+    patients = {label: row.get("patient_id", "") for label, row in participants(table).items()}
+    return {label: patient for label, patient in patients.items() if patient and patient.lower() != "n/a"}
 
 
 @dataclass(frozen=True)

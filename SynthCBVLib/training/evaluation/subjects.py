@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from SynthCBVLib.errors import InputError
-from SynthCBVLib.training.cohort import find_cases
+from SynthCBVLib.training.cohort import find_cases, participants
 from SynthCBVLib.training.evaluation.sources import DigitalSource, FolderSource, ManifestSource, Source
 
 #: Columns of participants.tsv that may hold the group, the first that is there counts.
@@ -113,20 +112,10 @@ def cohort_subjects(path: Path) -> list[Subject]:
 
 
 def _groups(table: Path) -> dict[str, str]:
-    if not table.is_file():
-        return {}
-    try:
-        with table.open(encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file, delimiter="\t"))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(table, f"unreadable ({error})", "a table of tab-separated values") from error
-    column = next((name for name in GROUP_COLUMNS if rows and name in rows[0]), None)
-    groups = {}
-    for row in rows if column else []:
-        label, group = (row.get("participant_id") or "").strip(), (row.get(column) or "").strip()
-        if label and group.lower() not in _MISSING:
-            groups[label if label.startswith("sub-") else f"sub-{label}"] = group
-    return groups
+    rows = participants(table)
+    column = next((name for name in GROUP_COLUMNS if any(name in row for row in rows.values())), None)
+    groups = {label: row.get(column, "") for label, row in rows.items()} if column else {}
+    return {label: group for label, group in groups.items() if group.lower() not in _MISSING}
 
 
 def _regions_file(dataset: Path, folder: Path) -> Path | None:
