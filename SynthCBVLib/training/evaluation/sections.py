@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from SynthCBVLib.analysis.agreement.t_tests import PairedT
 from SynthCBVLib.analysis.cohort.statistics import p_text, sentences
 from SynthCBVLib.training.evaluation.bars import Bar, bias_percent, combination_rows, shown
 from SynthCBVLib.training.evaluation.calibration import LEVELS, ratio_coverage, voxel_coverage
-from SynthCBVLib.training.evaluation.results import Evaluation, Workflow
+from SynthCBVLib.training.evaluation.results import Contender, Evaluation, Workflow
 from SynthCBVLib.training.evaluation.scoring import ALL, combination
 from SynthCBVLib.training.evaluation.tables import (
     TABLE_2,
@@ -18,6 +19,7 @@ from SynthCBVLib.training.evaluation.tables import (
     cohort_analysis,
     likeness,
     mean_and_sd,
+    paired,
     recurrence,
 )
 
@@ -58,6 +60,8 @@ def model_lines(evaluation: Evaluation) -> list[str]:
                     for key, words in (("cases", "cases"), ("steps", "steps"))
                     if key in facts
                 )
+                if "schedule" in facts:  # trained in parts, of which "steps" counts the last
+                    told = f"{facts.get('cases', '?')} cases, {facts['schedule']}"
                 if "first_seed" in facts:
                     told += f", seeds from {facts['first_seed']}"
             rows.append([workflow.name, one.label, one.inputs, network, told, f"`{one.sha256}`"])
@@ -67,22 +71,46 @@ def model_lines(evaluation: Evaluation) -> list[str]:
 def likeness_lines(workflow: Workflow) -> list[str]:
     """Give SSIM and PSNR of each model with all of its inputs, against the evaluated one."""
     groups = workflow.groups()
+    twin = _twin(workflow)
     rows = []
     for one in workflow.contenders:
         row = likeness(workflow, one)
         if row is None:
             continue
-        against = "–"
-        if row.against is not None:
-            low, high = row.against.interval
-            change, p = _signed(row.against.difference), p_text(row.against.p)
-            against = f"{change} ({_signed(low)} to {_signed(high)}), {p}"
+        against = [_change(row.against)]
+        if twin is not None:
+            values = (workflow.values("ssim", each.label, ALL) for each in (twin, one))
+            against.append("–" if one is twin else _change(paired(*values)))
         by_group = [_pm(*row.by_group.get(group, (math.nan, math.nan))) for group in groups]
         rows.append([one.label, one.inputs, _pm(row.ssim, row.ssim_sd), *by_group,
-                     _pm(row.psnr, row.psnr_sd, 2), str(row.n), against])  # fmt: skip
+                     _pm(row.psnr, row.psnr_sd, 2), str(row.n), *against])  # fmt: skip
+    compared = [each.label for each in (workflow.main, twin) if each is not None]
     header = ("model", "inputs", "SSIM", *(f"SSIM, {group}" for group in groups), "PSNR, dB", "n",
-              f"{workflow.main.label} minus this, 95 % CI")  # fmt: skip
-    return table(header, rows)
+              *(f"{label} minus this, 95 % CI" for label in compared))  # fmt: skip
+    lines = table(header, rows)
+    if twin is not None:
+        note = (
+            f"{twin.label} has the inputs of {workflow.main.label} and another training: see Models for which"
+        )
+        lines += [f"{note} of the two a model is to be held against.", ""]
+    return lines
+
+
+def _twin(workflow: Workflow) -> Contender | None:
+    """Give another model of the evaluated one's inputs and network, if there is one."""
+    main = workflow.main
+    for one in workflow.contenders:
+        alike = one.card.network == main.card.network and one.inputs == main.inputs
+        if one is not main and not one.baseline and alike:
+            return one
+    return None
+
+
+def _change(found: PairedT | None) -> str:
+    if found is None:
+        return "–"
+    low, high = found.interval
+    return f"{_signed(found.difference)} ({_signed(low)} to {_signed(high)}), {p_text(found.p)}"
 
 
 def combination_lines(workflow: Workflow) -> list[str]:

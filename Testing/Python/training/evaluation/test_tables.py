@@ -1,5 +1,6 @@
 """Tables and bars from scores that are made up, so that every figure is known."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -15,6 +16,7 @@ from SynthCBVLib.training.evaluation.results import (
     after_treatment,
 )
 from SynthCBVLib.training.evaluation.scoring import ALL, ERROR_EDGES, Score
+from SynthCBVLib.training.evaluation.sections import likeness_lines
 from SynthCBVLib.training.evaluation.tables import likeness, nested, recurrence
 from SynthCBVLib.training.presets import preset
 
@@ -139,3 +141,17 @@ def test_recurrence_is_told_by_the_better_map(make_subject, tmp_path):
     assert set(result.areas) == {"synthetic", "cbf"}
     assert found(made)["AUC for recurrence of synthetic rCBV above ASL's (96 cases)"].met
     assert recurrence(Workflow("ASL", (main,), (), {}, patients[:48], scores)) is None
+
+
+def test_variants_are_also_held_against_a_model_that_was_trained_alike(make_subject, tmp_path):
+    made = workflow(make_subject, {"ivim": 0.0, "ivim-5b-t2w": -0.02}, tmp_path)
+    assert "another training" not in "\n".join(likeness_lines(made))
+    twin = dataclasses.replace(made.contenders[0], label="ivim short", sha256="short")
+    made.scores["ivim short"] = {
+        name: {ALL: dataclasses.replace(by[ALL], ssim=by[ALL].ssim - 0.01 + 0.001 * (-1) ** i)}
+        for i, (name, by) in enumerate(made.scores["ivim"].items())
+    }
+    lines = likeness_lines(dataclasses.replace(made, contenders=(*made.contenders, twin)))
+    assert "ivim short minus this" in lines[0]
+    assert any(line.startswith("| ivim |") and "−0.010 (" in line for line in lines)
+    assert any("ivim short has the inputs of ivim and another training" in line for line in lines)
