@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.progress import Progress, part
@@ -167,13 +169,22 @@ def _refuse_seen(contenders: Sequence[Contender], subjects: Sequence[Subject]) -
         facts = contender.card.training
         if facts.get("data") != "digital patients" or not isinstance(facts.get("first_seed"), int):
             continue
-        seen = range(facts["first_seed"], facts["first_seed"] + int(facts.get("patients", 0)))
+        seen = _seeds(facts)
         for subject in subjects:
-            if isinstance(subject.source, DigitalSource) and subject.source.seed in seen:
+            if isinstance(subject.source, DigitalSource) and any(subject.source.seed in run for run in seen):
+                told = ", ".join(f"{run.start} to {run.stop - 1}" for run in seen)
                 raise InputError(
                     f"digital patient {subject.name}", f"a seed that {contender.label} was trained on",
-                    "patients that no training saw", f"Take seeds outside {seen.start} to {seen.stop - 1}.",
+                    "patients that no training saw", f"Take seeds outside {told}.",
                 )  # fmt: skip
+
+
+def _seeds(facts: Mapping[str, Any]) -> list[range]:
+    """Read which seeds a card says that its training saw: "7 to 30, 40", or a first one and how many."""
+    runs = re.findall(r"(\d+)(?: to (\d+))?", str(facts.get("seeds", "")))
+    if runs:
+        return [range(int(first), int(last or first) + 1) for first, last in runs]
+    return [range(facts["first_seed"], facts["first_seed"] + int(facts.get("patients", 0)))]
 
 
 def _serving(cards: Sequence[ModelCard], card: ModelCard) -> ModelCard:

@@ -151,3 +151,7 @@ def test_what_cannot_be_fair_is_refused(plan, tmp_path, ivim_card, asl_card, sto
         evaluate(
             dataclasses.replace(plan, models=(path,), subjects=tuple(digital_block(["519:521", "mutant"])))
         )
+    apart = dataclasses.replace(asl_card, training={**facts, "seeds": "500 to 509 wildtype, 700, 800 to 819"})
+    path = store_model(tmp_path / "apart.safetensors", apart)
+    with pytest.raises(InputError, match=r"00700-mutant.*500 to 509, 700 to 700, 800 to 819"):
+        evaluate(dataclasses.replace(plan, models=(path,), subjects=tuple(digital_block(["700", "mutant"]))))
