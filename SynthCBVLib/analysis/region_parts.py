@@ -66,27 +66,38 @@ def part_around(image: sitk.Image, regions: Iterable[sitk.Image], name: str) -> 
 
 
 def on_grid(regions: Mapping[str, sitk.Image], grid: sitk.Image, map_name: str) -> dict[str, sitk.Image]:
-    """Bring regions to the grid of a map, or of the part of it around them; nearest neighbour.
+    """Bring regions to the grid of a map, or of the part of it around them, as `region_on_grid` does."""
+    return {name: region_on_grid(region, grid, f"{name} on {map_name}") for name, region in regions.items()}
 
-    A region thinner than the map's slices may lie between their centres: it then gets the voxels it lies in.
+
+def region_on_grid(region: sitk.Image, grid: sitk.Image, where: str) -> sitk.Image:
+    """Bring a region to a grid; nearest neighbour.
+
+    A region thinner than the grid's slices may lie between their centres: it then gets the voxels it lies in.
+
+    Parameters
+    ----------
+    region : sitk.Image
+        8-bit mask on any grid.
+    grid : sitk.Image
+        Of a map.
+    where : str
+        Region and map, for the error.
 
     Raises
     ------
     InputError
-        If a region has no voxel there.
+        If the region has no voxel there.
     """
-    moved = {}
-    for name, region in regions.items():
-        mask = region
-        if not same_grid(mask, grid, 1e-6):
-            mask = _nearest(region, grid)
-            if not sitk.GetArrayViewFromImage(mask).any():
-                mask = _lying_in(region, grid)
+    mask = region
+    if not same_grid(mask, grid, 1e-6):
+        mask = _nearest(region, grid)
         if not sitk.GetArrayViewFromImage(mask).any():
-            raise no_overlap(map_name, name)
-        mask.CopyInformation(grid)
-        moved[name] = mask
-    return moved
+            mask = _lying_in(region, grid)
+    if not sitk.GetArrayViewFromImage(mask).any():
+        raise _beside(where)
+    mask.CopyInformation(grid)
+    return mask
 
 
 def _nearest(region: sitk.Image, grid: sitk.Image) -> sitk.Image:
@@ -109,10 +120,14 @@ def _lying_in(region: sitk.Image, grid: sitk.Image) -> sitk.Image:
     return mask
 
 
-def no_overlap(map_name: str, region: str = "the regions") -> InputError:
-    """Give the error of a region that lies beside a map."""
+def no_overlap(map_name: str) -> InputError:
+    """Give the error of regions that all lie beside a map."""
+    return _beside(f"the regions on {map_name}")
+
+
+def _beside(where: str) -> InputError:
     return InputError(
-        f"{region} on {map_name}", "no voxel inside the map", "a region that overlaps the map",
+        where, "no voxel inside the map", "a region that overlaps the map",
         "Draw it on the map or on an image registered to it.",
     )  # fmt: skip
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import SimpleITK as sitk
 
+from SynthCBVLib.analysis.region_parts import region_on_grid
 from SynthCBVLib.errors import InputError
-from SynthCBVLib.imaging.study import same_grid
 from SynthCBVLib.scene.application import current_scene
 from SynthCBVLib.scene.segments import (
     BLUES,
@@ -77,15 +77,7 @@ def segment_mask(
     mask = None if labelmap is None else _image(labelmap, to_world, where)
     if mask is None or not sitk.GetArrayViewFromImage(mask).any():
         raise InputError(where, "no voxels", "a drawn region", "Draw the region or delete the segment.")
-    if not same_grid(mask, grid, 1e-6):
-        mask = sitk.Resample(mask, grid, sitk.Transform(), sitk.sitkNearestNeighbor, 0.0, sitk.sitkUInt8)
-        if not sitk.GetArrayViewFromImage(mask).any():
-            raise InputError(
-                where, "no voxel inside the map", "a region that overlaps the map",
-                "Draw it on the map or on an image registered to it.",
-            )  # fmt: skip
-    mask.CopyInformation(grid)
-    return mask
+    return region_on_grid(mask, grid, where)
 
 
 def region_masks(
@@ -168,14 +160,7 @@ def _labels(node: slicer.vtkMRMLLabelMapVolumeNode, grid: sitk.Image) -> dict[st
     masks: dict[str, sitk.Image] = {}
     for value, name in label_names(node, sitk.GetArrayViewFromImage(image)):
         mask = sitk.Cast(image == value, sitk.sitkUInt8)
-        if not same_grid(mask, grid, 1e-6):
-            mask = sitk.Resample(mask, grid, sitk.Transform(), sitk.sitkNearestNeighbor, 0.0, sitk.sitkUInt8)
-        if not sitk.GetArrayViewFromImage(mask).any():
-            raise InputError(
-                f"{node_name(node)}, {name}", "no voxel inside the map", "a region that overlaps the map"
-            )
-        mask.CopyInformation(grid)
-        masks[name] = mask
+        masks[name] = region_on_grid(mask, grid, f"{node_name(node)}, {name}")
     return masks
 
 
