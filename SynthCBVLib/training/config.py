@@ -51,6 +51,10 @@ class TrainingConfig:
         Weight of the brain mask's cross-entropy, for networks with a mask decoder.
     background : float
         Weight of voxels outside the brain (inside: 1) in the mean absolute error and the likelihood.
+    emphasis : float
+        Voxels of much blood count more in the mean absolute error: their weight is 1 + `emphasis` times the
+        square of rCBV over the map's range. Few voxels are tumour, and the median of what a voxel may hold
+        reads them too low. Not in the papers.
     whole : bool
         Centre patches on the brain, which they should hold, instead of on a random voxel of it.
     rotation : float
@@ -95,6 +99,7 @@ class TrainingConfig:
     perceptual_from: int = 0
     mask_weight: float = 0.1
     background: float = 0.1
+    emphasis: float = 0.0
     whole: bool = False
     rotation: float = 15.0
     zoom: float = 0.15
@@ -125,7 +130,7 @@ class TrainingConfig:
             raise InputError("patch", str(self.patch), "three sizes (z, y, x)")
         weights = (
             self.l1_weight, self.scale_weight, self.ssim_weight, self.perceptual_weight, self.mask_weight,
-            self.background,
+            self.background, self.emphasis,
         )  # fmt: skip
         if min(weights) < 0 or not math.isfinite(sum(weights)):
             raise InputError("loss weights", str(weights), "numbers of at least 0")

@@ -26,6 +26,7 @@ from SynthCBVLib.training.cases import Case
 from SynthCBVLib.training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from SynthCBVLib.training.config import TrainingConfig, learning_rate, total_steps
 from SynthCBVLib.training.losses import loss_of
+from SynthCBVLib.training.noting import earlier_parts, with_training
 from SynthCBVLib.training.parallel import ALONE, Team
 from SynthCBVLib.training.sampling import Batch, Sampler
 from SynthCBVLib.training.split import check_split
@@ -119,9 +120,10 @@ def train(
     if team.first:
         folder.mkdir(parents=True, exist_ok=True)
         _forget_after(folder / "metrics.jsonl", state.step)
-    noted = {"vgg": vgg.name} if vgg else {}
+    noted: dict[str, object] = {"vgg": vgg.name} if vgg else {}
     if start is not None:
-        noted["started_from"] = f"{start.card.name} {start.card.version}, SHA-256 {start.sha256}"
+        noted |= {"started_from": f"{start.card.name} {start.card.version}, SHA-256 {start.sha256}"}
+        noted |= {"earlier": earlier_parts(start.card)}
     card = dataclasses.replace(card, training={**card.training, **noted})
     sampler = Sampler(training, card, config)
     wrapped = team.wrap(network)
@@ -148,7 +150,7 @@ def train(
         if ssim > state.best_ssim:
             state = dataclasses.replace(state, best_ssim=ssim, best_step=done)
             if team.first:
-                reached = _noted(card, config, state, len(training), len(validation))
+                reached = with_training(card, config, state, len(training), len(validation))
                 save_model(folder / "best.safetensors", network, reached)
         means = _joint_means(sums, team)
         sums.clear()
@@ -260,25 +262,6 @@ def _forget_after(metrics: Path, step: int) -> None:
         kept = [row for row in rows if row.endswith("\n") and json.loads(row)["step"] <= step]
         if kept != rows:
             metrics.write_text("".join(kept), encoding="utf-8")
-
-
-def _noted(
-    card: ModelCard, config: TrainingConfig, state: Checkpoint, n_training: int, n_validation: int
-) -> ModelCard:
-    """Give the card with what the training was and reached."""
-    return dataclasses.replace(
-        card,
-        training={
-            **card.training,
-            "cases": n_training,
-            "steps": state.best_step,
-            "cpu_minutes": round(state.cpu_seconds / 60, 1),
-            "config": dataclasses.asdict(config),
-        },
-        metrics={
-            **card.metrics, "validation_ssim": round(state.best_ssim, 4), "validation_cases": n_validation,
-        },
-    )  # fmt: skip
 
 
 def _identity(

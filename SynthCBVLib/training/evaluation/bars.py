@@ -15,16 +15,17 @@ from SynthCBVLib.training.evaluation.calibration import FITTED, ratio_coverage, 
 from SynthCBVLib.training.evaluation.results import Evaluation, Workflow
 from SynthCBVLib.training.evaluation.scoring import ALL
 from SynthCBVLib.training.evaluation.tables import (
+    RECIPES,
     Likeness,
     cohort_analysis,
     likeness,
     nested,
+    paired,
+    peer_of,
     recurrence,
 )
 
 _SIGNIFICANT = 0.05
-#: Cards of the papers' own recipes.
-RECIPES = ("wang2023", "pan-iedn")
 
 
 @dataclass(frozen=True)
@@ -75,18 +76,24 @@ def _likeness_bars(workflow: Workflow, rows: list[Likeness]) -> Iterator[Bar]:
         yield Bar("IVIM", name, f"{main.ssim:.3f} ± {main.ssim_sd:.3f}", "at least 0.90", main.ssim >= 0.9)
     variants = []
     for row in rows[1:]:
-        gain = main.ssim - row.ssim if row.against is None else row.against.difference
-        p = math.nan if row.against is None else row.against.p
+        peer = workflow.main if row.contender.baseline else peer_of(workflow, row.contender)
+        against = row.against
+        if peer is not workflow.main:
+            values = (workflow.values("ssim", each.label, ALL) for each in (peer, row.contender))
+            against = paired(*values)
+        gain = main.ssim - row.ssim if against is None else against.difference
+        p = math.nan if against is None else against.p
+        equal = "" if peer is workflow.main else f", both {sum(peer.parts):,} steps"
         told = f"{_signed(gain)} ({p_text(p)})" if math.isfinite(p) else _signed(gain)
         if row.contender.baseline:
             name = f"SSIM above {row.contender.baseline} ({row.ssim:.3f})"
             yield Bar(workflow.name, name, told, "at least +0.05", gain >= 0.05)
         elif row.contender.card.name in RECIPES:
-            name = f"SSIM above the paper's recipe {row.contender.label} ({row.ssim:.3f})"
+            name = f"SSIM above the paper's recipe {row.contender.label} ({row.ssim:.3f}{equal})"
             yield Bar(workflow.name, name, told, "above 0", gain > 0)
         elif workflow.name == "IVIM" and row.contender.inputs != main.contender.inputs:
             variants.append(row)
-            name = f"SSIM above {row.contender.inputs} ({row.ssim:.3f})"
+            name = f"SSIM above {row.contender.inputs} ({row.ssim:.3f}{equal})"
             yield Bar("IVIM", name, told, "above 0, P < 0.05", gain > 0 and p < _SIGNIFICANT)
     fraction = [row for row in variants if row.contender.inputs.startswith("f")]
     if fraction and len(variants) > 1:
@@ -162,14 +169,20 @@ def _combination_bars(workflow: Workflow) -> Iterator[Bar]:
         if other.card.network != "encoder-decoder-3d":
             continue
         changes = []
+        peer = peer_of(workflow, other)
+        held = rows if peer is workflow.main else combination_rows(workflow, workflow.contenders.index(peer))
         for row in combination_rows(workflow, index):
-            mine = next((one for one in rows if one.combination == row.combination), None)
+            mine = next((one for one in held if one.combination == row.combination), None)
             if mine is not None:
                 changes.append((mine.ssim - row.ssim, shown(row.combination, workflow)))
         if changes:
             least = min(changes)
+            equal = "" if peer is workflow.main else f", both {sum(peer.parts):,} steps"
+            name = (
+                f"SSIM above the plain network ({other.label}{equal}), least of {len(changes)} combinations"
+            )
             yield Bar(
-                "ASL", f"SSIM above the plain network ({other.label}), least of {len(changes)} combinations",
+                "ASL", name,
                 f"{_signed(least[0])} ({least[1]})", "at least 0", least[0] >= 0,
             )  # fmt: skip
 

@@ -48,6 +48,14 @@ class Contender:
         """Inputs in short, as the papers write them: "10b+T2w", "f+T2w", "CBF+T1w+...+T1c"."""
         return inputs_in_short(self.card)
 
+    @property
+    def parts(self) -> tuple[int, ...]:
+        """Optimiser steps of each part of the training, as planned; empty where the card does not say."""
+        told = self.card.training
+        configs = [each.get("config", {}) for each in (*told.get("earlier", ()), told)]
+        steps = [config.get("steps") for config in configs]
+        return tuple(steps) if all(steps) else ()
+
 
 @dataclass(frozen=True)
 class Patient:

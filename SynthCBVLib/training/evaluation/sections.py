@@ -11,7 +11,7 @@ from SynthCBVLib.analysis.agreement.t_tests import PairedT
 from SynthCBVLib.analysis.cohort.statistics import p_text, sentences
 from SynthCBVLib.training.evaluation.bars import Bar, bias_percent, combination_rows, shown
 from SynthCBVLib.training.evaluation.calibration import LEVELS, ratio_coverage, voxel_coverage
-from SynthCBVLib.training.evaluation.results import Contender, Evaluation, Workflow
+from SynthCBVLib.training.evaluation.results import Evaluation, Workflow
 from SynthCBVLib.training.evaluation.scoring import ALL, combination
 from SynthCBVLib.training.evaluation.tables import (
     TABLE_2,
@@ -21,6 +21,7 @@ from SynthCBVLib.training.evaluation.tables import (
     mean_and_sd,
     paired,
     recurrence,
+    twins,
 )
 
 #: What a network's or a baseline's column "kind" says.
@@ -55,13 +56,8 @@ def model_lines(evaluation: Evaluation) -> list[str]:
             else:
                 width = one.card.network_arguments.get("width", "")
                 network += f", width {width}" if width else ""
-                told = ", ".join(
-                    f"{facts[key]} {words}"
-                    for key, words in (("cases", "cases"), ("steps", "steps"))
-                    if key in facts
-                )
-                if "schedule" in facts:  # trained in parts, of which "steps" counts the last
-                    told = f"{facts.get('cases', '?')} cases, {facts['schedule']}"
+                lengths = [f"{steps:,}" for steps in one.parts] or [str(facts.get("steps", "?"))]
+                told = f"{facts.get('cases', '?')} cases, {' + '.join(lengths)} steps"
                 if "first_seed" in facts:
                     told += f", seeds from {facts['first_seed']}"
             rows.append([workflow.name, one.label, one.inputs, network, told, f"`{one.sha256}`"])
@@ -71,7 +67,7 @@ def model_lines(evaluation: Evaluation) -> list[str]:
 def likeness_lines(workflow: Workflow) -> list[str]:
     """Give SSIM and PSNR of each model with all of its inputs, against the evaluated one."""
     groups = workflow.groups()
-    twin = _twin(workflow)
+    twin = next(iter(twins(workflow)), None)
     rows = []
     for one in workflow.contenders:
         row = likeness(workflow, one)
@@ -94,16 +90,6 @@ def likeness_lines(workflow: Workflow) -> list[str]:
         )
         lines += [f"{note} of the two a model is to be held against.", ""]
     return lines
-
-
-def _twin(workflow: Workflow) -> Contender | None:
-    """Give another model of the evaluated one's inputs and network, if there is one."""
-    main = workflow.main
-    for one in workflow.contenders:
-        alike = one.card.network == main.card.network and one.inputs == main.inputs
-        if one is not main and not one.baseline and alike:
-            return one
-    return None
 
 
 def _change(found: PairedT | None) -> str:

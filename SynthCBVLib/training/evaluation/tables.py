@@ -42,6 +42,8 @@ TABLE_2: dict[tuple[Modality, ...], tuple[float, float, float, float]] = {
     (_C, _1, _2, _F, _A): (85.42, 3.94, 31.39, 3.21),
     (_C, _1, _2, _A, _G): (88.69, 3.97, 32.76, 3.39),
 }
+#: Cards of the papers' own recipes.
+RECIPES = ("wang2023", "wang2023-small", "pan-iedn")
 #: Those in which other networks are compared.
 COMPARED: tuple[tuple[Modality, ...], ...] = (
     (_C,), (_C, _2, _A), (_C, _1, _2, _A), (_C, _1, _2, _A, _G),
@@ -102,6 +104,28 @@ def likeness(workflow: Workflow, contender: Contender, combination: str = ALL) -
         contender, combination, int(np.isfinite(ssim).sum()), *mean_and_sd(ssim), *mean_and_sd(psnr),
         by_group, against,
     )  # fmt: skip
+
+
+def peer_of(workflow: Workflow, other: Contender) -> Contender:
+    """Give whom a model is to be held against: one like the evaluated one that was trained as long as itself.
+
+    That is the evaluated model where there is no such other, or the cards do not say.
+    """
+    for one in twins(workflow):
+        if one is not other and one.parts and sum(one.parts) == sum(other.parts):
+            return one
+    return workflow.main
+
+
+def twins(workflow: Workflow) -> list[Contender]:
+    """Give the other models of the evaluated one's inputs and network, the papers' recipes apart."""
+    main = workflow.main
+    return [
+        one
+        for one in workflow.contenders
+        if one is not main and not one.baseline and one.card.name not in RECIPES
+        and one.card.network == main.card.network and one.inputs == main.inputs
+    ]  # fmt: skip
 
 
 def mean_and_sd(values: np.ndarray) -> tuple[float, float]:

@@ -78,3 +78,32 @@ def test_unknown_voxels_do_not_count(batch):
     loss = loss_of(off_by(batch, 0.25), half, dataclasses.replace(CONFIG, ssim_weight=1.0), 0)
     assert loss.parts["l1"].item() == pytest.approx(0.25)
     assert loss.parts["ssim"].item() < 1.0
+
+
+def test_emphasis_weighs_errors_where_there_is_much_blood(batch):
+    config = dataclasses.replace(CONFIG, emphasis=8.0)
+    batch = dataclasses.replace(batch, data_range=torch.tensor([2.0]))
+    weight = batch.mask * (1 + 8 * (batch.target / 2).square())
+    error = 0.1 + batch.target
+    result = Estimate(batch.target + error, torch.zeros_like(error))
+    loss = loss_of(result, batch, config, 0)
+    plain = loss_of(result, batch, CONFIG, 0)
+    assert loss.parts["l1"].item() == pytest.approx(((weight * error).sum() / weight.sum()).item(), rel=1e-5)
+    assert loss.parts["nll"] == plain.parts["nll"]
+
+
+def test_emphasis_takes_the_location_above_the_median():
+    """Of one input and a skewed target: the plain error is least at the median, the weighed one above it."""
+    generator = torch.Generator().manual_seed(3)
+    target = torch.rand(1, 1, 1, 60, 60, generator=generator) ** 2
+    whole = torch.ones_like(target)
+    batch = Batch(target, torch.ones(1, 1), target, whole, whole, torch.ones(1))
+    answers = torch.linspace(0, 1, 201)
+    best = []
+    for emphasis in (0.0, 10.0):
+        config = dataclasses.replace(CONFIG, emphasis=emphasis)
+        found = [loss_of(Estimate(whole * answer, whole), batch, config, 0).parts["l1"] for answer in answers]
+        best.append(answers[int(torch.stack(found).argmin())].item())
+    assert best[0] == pytest.approx(target.median().item(), abs=0.01)
+    # The weighed median of u², u uniform, with weights 1 + 10 u⁴: u + 2 u⁵ = 3 / 2.
+    assert best[1] == pytest.approx(0.8086**2, abs=0.02)

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.synthesis import load_model
 from SynthCBVLib.training.cases import Case, load_case, save_case
+from SynthCBVLib.training.evaluation.results import Contender
 from SynthCBVLib.training.loop import train, validate
 from SynthCBVLib.training.presets import preset
 from SynthCBVLib.training.sampling import Sampler
@@ -120,3 +121,17 @@ def test_a_patient_in_both_splits_is_refused(tmp_path, cases):
         train(cases[:2], cases[:1], CARD, CONFIG, tmp_path)
     with pytest.raises(InputError, match="validation cases: none"):
         train(cases, [], CARD, CONFIG, tmp_path)
+
+
+def test_a_training_in_parts_notes_each_of_them(tmp_path, cases):
+    card = dataclasses.replace(CARD, training={"data": "balls"})
+    start = None
+    for number, steps in enumerate((4, 6, 2)):
+        config = dataclasses.replace(CONFIG, steps=steps, validate_every=2, rotation=float(number))
+        done = train(cases[:3], cases[3:], card, config, tmp_path / str(number), start=start)
+        start = load_model(done.weights)
+    told = start.card.training
+    assert [part["config"]["steps"] for part in told["earlier"]] == [4, 6]
+    assert [part["config"]["rotation"] for part in told["earlier"]] == [0.0, 1.0]
+    assert (told["config"]["steps"], told["data"]) == (2, "balls")
+    assert Contender("x", start.card, done.weights, "").parts == (4, 6, 2)

@@ -17,7 +17,7 @@ from SynthCBVLib.training.evaluation.results import (
 )
 from SynthCBVLib.training.evaluation.scoring import ALL, ERROR_EDGES, Score
 from SynthCBVLib.training.evaluation.sections import likeness_lines
-from SynthCBVLib.training.evaluation.tables import likeness, nested, recurrence
+from SynthCBVLib.training.evaluation.tables import likeness, nested, peer_of, recurrence
 from SynthCBVLib.training.presets import preset
 
 RNG = np.random.default_rng(5)
@@ -155,3 +155,29 @@ def test_variants_are_also_held_against_a_model_that_was_trained_alike(make_subj
     assert "ivim short minus this" in lines[0]
     assert any(line.startswith("| ivim |") and "−0.010 (" in line for line in lines)
     assert any("ivim short has the inputs of ivim and another training" in line for line in lines)
+
+
+def test_variants_are_held_against_a_model_trained_as_long(make_subject, tmp_path):
+    made = workflow(make_subject, {**GOOD, "wang2023-small": -0.01}, tmp_path)
+
+    def trained(contender: Contender, *steps: int, name: str = "") -> Contender:
+        *earlier, last = ({"config": {"steps": each}} for each in steps)
+        card = dataclasses.replace(contender.card, training={**last, "earlier": earlier})
+        return dataclasses.replace(contender, card=card, label=name or contender.label)
+
+    by_name = {each.label: each for each in made.contenders}
+    main = trained(by_name["ivim"], 300, 100)
+    short = trained(by_name["ivim"], 300, name="short")
+    others = [trained(by_name[name], 300) for name in ("ivim-5b", "wang2023-small")]
+    long = trained(by_name["ivim-10b"], 400)
+    scores = {**made.scores, "short": {
+        name: {ALL: dataclasses.replace(score[ALL], ssim=score[ALL].ssim - 0.02)}
+        for name, score in made.scores["ivim"].items()
+    }}  # fmt: skip
+    made = dataclasses.replace(made, contenders=(main, long, *others, short), scores=scores)
+    assert [peer_of(made, each).label for each in (long, *others)] == ["ivim", "short", "short"]
+    bar = next(bar for name, bar in found(made).items() if "above 5b (" in name)
+    assert "both 300 steps" in bar.name
+    assert bar.found.startswith("+0.010")
+    recipe = next(bar for name, bar in found(made).items() if "recipe" in name)
+    assert not recipe.met
