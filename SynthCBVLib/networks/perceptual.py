@@ -92,7 +92,7 @@ class PerceptualLoss(nn.Module):
                 images = functional.max_pool2d(images, 2)
             for convolution in block:
                 images = functional.relu(convolution(images))
-            own, wanted = images.chunk(2)
+            own, wanted = images.float().chunk(2)
             losses.append((own - wanted).abs().mean() / self.gain)
         return torch.stack(losses).mean()
 

@@ -69,7 +69,8 @@ def loss_of(
         parts["ssim"] = _dissimilarity(result.location, batch, inside, team)
         weights["ssim"] = config.ssim_weight
     if perceptual is not None and config.perceptual_weight and step >= config.perceptual_from:
-        parts["perceptual"] = perceptual((result.location * inside).clamp(min=0), batch.target * inside)
+        with torch.autocast(inside.device.type, torch.bfloat16, enabled=config.bf16):
+            parts["perceptual"] = perceptual((result.location * inside).clamp(min=0), batch.target * inside)
         weights["perceptual"] = config.perceptual_weight
     if result.mask_logits is not None:
         parts["mask"] = functional.binary_cross_entropy_with_logits(result.mask_logits, batch.mask)

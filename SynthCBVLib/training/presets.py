@@ -107,7 +107,7 @@ def _wang2023() -> Preset:
 def _wang2023_small() -> Preset:
     """Give the IVIM paper's loss, optimiser, patches and augmentation for the cases and network of "ivim".
 
-    So the recipes can be told apart at equal steps on a CPU. Convolutions are in 16-bit floating point.
+    So that the recipes can be told apart at equal steps on a CPU; with convolutions in 16-bit floating point.
     """
     ours, theirs = _ivim(), _wang2023()
     card = replace(
@@ -115,7 +115,7 @@ def _wang2023_small() -> Preset:
         name="wang2023-small",
         network_arguments={**ours.card.network_arguments, "scale_alone": True},
     )
-    config = replace(theirs.config, epochs=None, steps=4_000, bf16=True)
+    config = replace(theirs.config, epochs=None, steps=2_000, bf16=True)
     return Preset(card, config, "ivim", "the IVIM paper's recipe for ivim's network (needs --perceptual)")
 
 

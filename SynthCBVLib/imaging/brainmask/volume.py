@@ -13,8 +13,12 @@ from scipy import ndimage
 THINNEST_SCALP = 5.0
 THICKEST_SCALP = 18.0
 THINNEST_SKULL = 3.5
+#: So much (mm) of a head that is cut off by the image's top is reckoned with; its slope is taken over so much.
+HIDDEN_TOP = 40.0
+TOP_SLOPE = 8.0
 #: Bridges of vessels, nerves and dura between brain and scalp up to twice this thick are cut (mm).
 BRIDGE_RADIUS = 4.0
+CORE_DEPTH = THINNEST_SCALP + BRIDGE_RADIUS
 #: Sulci and vessels up to twice this wide belong to the brain (mm).
 SULCUS_RADIUS = 6.0
 #: Lesions at the surface are at least this fraction of the darkest tissue, and at most twice this wide (mm).
@@ -79,7 +83,28 @@ class Volume:
         threshold.Execute(sitk.GetImageFromArray(roots))
         tissue = roots > 0.8 * threshold.GetThreshold()
         head = self.filled(self.closed(self.largest(tissue), 8.0))
-        return head, self.distance(head)
+        whole = np.concatenate([head, self.above(head)])
+        return head, self.distance(whole)[: len(head)]
+
+    def above(self, head: np.ndarray) -> np.ndarray:
+        """Go on with a head that the image's top cuts off, or the scalp there would seem deep.
+
+        Near the top of a rounded body the area of its slices falls in proportion to the height; which voxels
+        are lost first is told by how the outline moved over the last slices.
+        """
+        slices = int(np.ceil(HIDDEN_TOP / self.spacing[0]))
+        back = max(1, round(TOP_SLOPE / self.spacing[0]))
+        gone = np.zeros((slices, *head.shape[1:]), dtype=bool)
+        if len(head) <= back or not head[-1].any():
+            return gone
+        last, below = head[-1], head[-1 - back]
+        lost = (np.count_nonzero(below) - np.count_nonzero(last)) / back
+        inwards = [_inwards(each, self.spacing[1:]) for each in (last, below)]
+        order = np.argsort(-np.where(last, 2 * inwards[0] - inwards[1], -np.inf), axis=None)
+        for number, each in enumerate(gone, 1):
+            left = int(np.count_nonzero(last) - number * max(lost, 0))
+            each.ravel()[order[: max(left, 0)]] = True
+        return gone
 
     def deep_level(self, head: np.ndarray, depth: np.ndarray) -> float:
         """Median intensity well below the surface, in the upper part of the head."""
@@ -122,7 +147,7 @@ class Volume:
             if fat.any():
                 not_scalp &= self.distance(~fat) > THINNEST_SKULL
         tissue = not_scalp & (relative > limits.darkest)
-        core = self.largest(self.distance(tissue) > BRIDGE_RADIUS)
+        core = self.largest((self.distance(tissue) > BRIDGE_RADIUS) & (depth > CORE_DEPTH))
         core &= self.height > self.top(core) - BRAIN_HEIGHT
         if not core.any():
             return core
@@ -206,6 +231,11 @@ class Volume:
         """Fill holes, slice by slice along the first axis, and in 3D."""
         slices = np.stack([ndimage.binary_fill_holes(each) for each in mask])
         return ndimage.binary_fill_holes(slices)
+
+
+def _inwards(mask: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+    """Distance (mm) to a slice's outline, positive inside, negative outside."""
+    return _distance(mask, spacing) - _distance(~mask, spacing)
 
 
 def _distance(mask: np.ndarray, spacing: np.ndarray) -> np.ndarray:
