@@ -15,8 +15,9 @@ from SynthCBVLib.imaging.resampling import resample
 from SynthCBVLib.imaging.study import Modality, Study, like
 from SynthCBVLib.progress import Progress, part
 from SynthCBVLib.synthesis.b_values import bridged
+from SynthCBVLib.synthesis.brain_box import infer_brain
 from SynthCBVLib.synthesis.calibration import scale_factor
-from SynthCBVLib.synthesis.inference import choose_device, infer
+from SynthCBVLib.synthesis.inference import choose_device
 from SynthCBVLib.synthesis.model import Model, load_model
 from SynthCBVLib.synthesis.novelty import novelty_of
 from SynthCBVLib.synthesis.preprocess import Prepared, prepare
@@ -98,7 +99,9 @@ def synthesize(
     inside = sitk.GetArrayViewFromImage(prepared.mask)
     predicted = prepared.b_values.predicted if prepared.b_values else ()
     novelty = novelty_of(prepared.channels, prepared.present, inside, model.card, predicted)
-    result = infer(model.network, prepared.channels, prepared.present, device, part(progress, 0.6, 0.95))
+    result = infer_brain(
+        model.network, prepared.channels, prepared.present, inside, device, part(progress, 0.6, 0.95)
+    )
     part(progress, 0.95, 1.0)(0.0, "Bringing the map to the reference grid")
     mask, noticed = _brain(prepared, result.mask)
     location = np.maximum(result.location, 0.0)

@@ -188,12 +188,12 @@ def test_nan_outside_the_brain_of_a_real_map_is_no_hindrance(results, study, mod
 def test_network_that_finds_no_brain_is_told_and_the_images_mask_used(study, models, monkeypatch):
     from SynthCBVLib.synthesis import pipeline
 
-    run = pipeline.infer
+    run = pipeline.infer_brain
 
     def blind(*arguments, **options):
         return dataclasses.replace(run(*arguments, **options), mask=np.zeros((10, 32, 32), dtype=bool))
 
-    monkeypatch.setattr(pipeline, "infer", blind)
+    monkeypatch.setattr(pipeline, "infer_brain", blind)
     result = synthesize(study, models["asl"], device="cpu")
     assert sitk.GetArrayFromImage(result.mask).any()
     assert any("found no brain" in finding.what for finding in result.findings)

@@ -1,0 +1,93 @@
+"""Compute where the brain is: the air around a head takes time and memory, and no map is shown there."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from SynthCBVLib.progress import Progress
+from SynthCBVLib.synthesis.inference import Inference, infer
+
+if TYPE_CHECKING:
+    from torch import nn
+
+#: Voxels (z, y, x) kept at least around the brain's box, so that the network sees where the brain ends, as in
+#: training.
+MARGIN = (4, 8, 8)
+
+
+def infer_brain(
+    network: nn.Module,
+    channels: np.ndarray,
+    present: np.ndarray,
+    mask: np.ndarray,
+    device: str = "auto",
+    progress: Progress | None = None,
+) -> Inference:
+    """Run a network on the brain of a study, with a rim of `MARGIN`.
+
+    Parameters
+    ----------
+    network : torch.nn.Module
+        As for `SynthCBVLib.synthesis.inference.infer`.
+    channels : ndarray
+        (C, z, y, x) float32.
+    present : ndarray
+        (M,) weight of each input.
+    mask : ndarray
+        (z, y, x), not 0 in the brain; without any brain the whole volume is run.
+    device : str
+        "auto", "cpu", "cuda" or "mps".
+    progress : Progress, optional
+        As for `infer`.
+
+    Returns
+    -------
+    Inference
+        Maps of the whole volume's shape: 0 (and False) beyond the rim.
+
+    Raises
+    ------
+    InputError
+        As `infer` does.
+    """
+    # Pooling starts where it would in the whole volume, so that the maps are those of the whole volume.
+    box = brain_box(mask, getattr(network, "multiple", 1))
+    result = infer(network, channels[(slice(None), *box)], present, device, progress)
+    if result.location.shape == mask.shape:
+        return result
+
+    def whole(part: np.ndarray | None) -> np.ndarray | None:
+        if part is None:
+            return None
+        laid = np.zeros(mask.shape, dtype=part.dtype)
+        laid[box] = part
+        return laid
+
+    return dataclasses.replace(
+        result, location=whole(result.location), scale=whole(result.scale), mask=whole(result.mask)
+    )
+
+
+def brain_box(mask: np.ndarray, multiple: int = 1) -> tuple[slice, ...]:
+    """Give the box (z, y, x) around all that is not 0, with its rim; everything where all is 0.
+
+    Parameters
+    ----------
+    mask : ndarray
+        (z, y, x).
+    multiple : int
+        The box begins and ends at multiples of this many rows and columns.
+    """
+    box = []
+    for axis, (margin, size) in enumerate(zip(MARGIN, mask.shape, strict=True)):
+        held = np.flatnonzero(mask.any(axis=tuple(other for other in range(mask.ndim) if other != axis)))
+        if not held.size:
+            return tuple(slice(0, size) for size in mask.shape)
+        step = multiple if axis else 1
+        start = max(0, int(held[0]) - margin) // step * step
+        stop = -(-(int(held[-1]) + 1 + margin) // step) * step
+        box.append(slice(start, min(stop, size)))
+    return tuple(box)
