@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from SynthCBVLib.progress import Progress
+from SynthCBVLib.progress import Progress, part
 from SynthCBVLib.synthesis.inference import Inference, infer
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ def infer_brain(
     mask: np.ndarray,
     device: str = "auto",
     progress: Progress | None = None,
+    *,
+    mirrored: bool = False,
 ) -> Inference:
     """Run a network on the brain of a study, with a rim of `MARGIN`.
 
@@ -42,6 +44,9 @@ def infer_brain(
         "auto", "cpu", "cuda" or "mps".
     progress : Progress, optional
         As for `infer`.
+    mirrored : bool
+        Give the mean of location and scale of the volume and of its mirror image (`ModelCard.mirrored`); the
+        network's mask is the volume's own.
 
     Returns
     -------
@@ -55,15 +60,24 @@ def infer_brain(
     """
     # Pooling starts where it would in the whole volume, so that the maps are those of the whole volume.
     box = brain_box(mask, getattr(network, "multiple", 1))
-    result = infer(network, channels[(slice(None), *box)], present, device, progress)
+    inside = channels[(slice(None), *box)]
+    result = infer(network, inside, present, device, part(progress, 0.0, 0.5 if mirrored else 1.0))
+    if mirrored:
+        other = infer(network, inside[..., ::-1], present, device, part(progress, 0.5, 1.0))
+        result = dataclasses.replace(
+            result,
+            location=(result.location + other.location[..., ::-1]) / 2,
+            scale=(result.scale + other.scale[..., ::-1]) / 2,
+            findings=tuple(dict.fromkeys((*result.findings, *other.findings))),
+        )
     if result.location.shape == mask.shape:
         return result
 
-    def whole(part: np.ndarray | None) -> np.ndarray | None:
-        if part is None:
+    def whole(maps: np.ndarray | None) -> np.ndarray | None:
+        if maps is None:
             return None
-        laid = np.zeros(mask.shape, dtype=part.dtype)
-        laid[box] = part
+        laid = np.zeros(mask.shape, dtype=maps.dtype)
+        laid[box] = maps
         return laid
 
     return dataclasses.replace(

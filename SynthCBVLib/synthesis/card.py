@@ -121,6 +121,9 @@ class ModelCard:
         What validation patients say of the uncertainty (`SynthCBVLib.synthesis.calibration`); may be empty.
     statistics : Mapping
         What the training's inputs look like (`SynthCBVLib.synthesis.novelty`); may be empty.
+    mirrored : bool
+        The map is the mean of the study's and of its mirror image's, left and right exchanged: for networks
+        that learnt from mirrored patches.
     """
 
     name: str
@@ -138,6 +141,7 @@ class ModelCard:
     intended_use: str = "Research demonstration, not for diagnosis."
     calibration: Mapping[str, Any] = field(default_factory=dict)
     statistics: Mapping[str, Any] = field(default_factory=dict)
+    mirrored: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs", tuple(self.inputs))
@@ -152,6 +156,8 @@ class ModelCard:
             raise ValueError(f"spacing {self.spacing}: three sizes of 0.1 to 20 mm, or null")
         if self.network not in NETWORKS:
             raise ValueError(f"network {self.network!r}: one of {', '.join(NETWORKS)}")
+        if not isinstance(self.mirrored, bool):
+            raise ValueError(f"mirrored {self.mirrored!r}: true or false")
         check_calibration(self.calibration)
         check_statistics(self.statistics)
 
@@ -163,7 +169,7 @@ class ModelCard:
     def to_json(self) -> str:
         """Give the card as JSON text."""
         fields = dataclasses.asdict(self)
-        for name in ("calibration", "statistics"):  # a card without them reads as older ones do
+        for name in ("calibration", "statistics", "mirrored"):  # a card without them reads as older ones do
             if not fields[name]:
                 del fields[name]
         return json.dumps(fields, ensure_ascii=False, sort_keys=True, allow_nan=False)

@@ -100,8 +100,9 @@ def synthesize(
     predicted = prepared.b_values.predicted if prepared.b_values else ()
     novelty = novelty_of(prepared.channels, prepared.present, inside, model.card, predicted)
     result = infer_brain(
-        model.network, prepared.channels, prepared.present, inside, device, part(progress, 0.6, 0.95)
-    )
+        model.network, prepared.channels, prepared.present, inside, device, part(progress, 0.6, 0.95),
+        mirrored=model.card.mirrored,
+    )  # fmt: skip
     part(progress, 0.95, 1.0)(0.0, "Bringing the map to the reference grid")
     mask, noticed = _brain(prepared, result.mask)
     location = np.maximum(result.location, 0.0)

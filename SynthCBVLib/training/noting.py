@@ -17,7 +17,8 @@ def with_training(
     Parameters
     ----------
     card : ModelCard
-        Its own notes on training and metrics stay.
+        Its own notes on training and metrics stay. A network that learns from mirrored patches will give the
+        mean of a study's and its mirror image's map.
     config : TrainingConfig
         Of this part of the training.
     state : Checkpoint
@@ -27,6 +28,7 @@ def with_training(
     """
     return dataclasses.replace(
         card,
+        mirrored=config.flip,
         training={
             **card.training,
             "cases": n_training,

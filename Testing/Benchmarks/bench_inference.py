@@ -66,7 +66,8 @@ def as_shipped(name: str, channels: np.ndarray, present: np.ndarray, mask: np.nd
     from SynthCBVLib.synthesis import load_model
     from SynthCBVLib.synthesis.brain_box import infer_brain
 
-    return infer_brain(load_model(name).network, channels, present, mask, "cpu").location
+    model = load_model(name)
+    return infer_brain(model.network, channels, present, mask, "cpu", mirrored=model.card.mirrored).location
 
 
 def whole_volume(name: str, channels: np.ndarray, present: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -140,6 +140,21 @@ def estimates(
     tuple
         Combination, location and Laplace scale (z, y, x).
     """
+    channels = case.crop()
+    own = _estimates(network, card, channels, np.array(case.present), combinations)
+    if not card.mirrored:
+        yield from own
+        return
+    mirror = _estimates(
+        network, card, np.ascontiguousarray(channels[..., ::-1]), np.array(case.present), combinations
+    )
+    for (name, location, scale), (_, location_m, scale_m) in zip(own, mirror, strict=True):
+        yield name, (location + location_m[..., ::-1]) / 2, (scale + scale_m[..., ::-1]) / 2
+
+
+def _estimates(
+    network: nn.Module, card: ModelCard, channels: np.ndarray, has: np.ndarray, combinations: Sequence[str]
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     import torch
 
     from SynthCBVLib.networks.estimate import estimate, pad_to_multiple
@@ -147,7 +162,6 @@ def estimates(
     from SynthCBVLib.synthesis.fused import fused
     from SynthCBVLib.synthesis.inference import infer
 
-    channels, has = case.crop(), np.array(case.present)
     names = [spec.modality.value for spec in card.inputs]
     latents: dict[int, list[torch.Tensor]] = {}
     runner = fused(network) if isinstance(network, IEDN) else network

@@ -87,3 +87,20 @@ def test_the_box_holds_brain_and_rim_and_keeps_the_pooling_grid(points, multiple
             assert part.start % multiple == 0
             assert part.stop == size or part.stop % multiple == 0
             assert held[0] - part.start < MARGIN[axis] + multiple or part.start == 0
+
+
+@pytest.mark.parametrize("kind", ["unet2d", "iedn"])
+def test_mirrored_maps_do_not_change_with_the_side(kind):
+    arguments = {"in_channels": 2} if kind == "unet2d" else {"modalities": 2}
+    chosen = network(kind, **arguments, width=4, levels=2)
+    channels = np.random.default_rng(2).normal(size=(2, *SHAPE)).astype(np.float32)
+    present, mask = np.ones(2, np.float32), ball(centre=(6, 48, 40))
+    plain = infer_brain(chosen, channels, present, mask, "cpu")
+    both = infer_brain(chosen, channels, present, mask, "cpu", mirrored=True)
+    turned = infer_brain(chosen, channels[..., ::-1], present, mask[..., ::-1], "cpu", mirrored=True)
+    box = brain_box(mask, chosen.multiple)
+    assert (
+        np.abs(both.location - plain.location)[box].max() > 1e-3
+    )  # the network itself knows left from right
+    np.testing.assert_allclose(turned.location[..., ::-1][mask > 0], both.location[mask > 0], atol=1e-4)
+    np.testing.assert_allclose(turned.scale[..., ::-1][mask > 0], both.scale[mask > 0], rtol=1e-3)
