@@ -231,7 +231,7 @@ class SynthCBVWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """End a synthesis whose scene goes away."""
         if self.logic.running:
             self.onCancel()
-        self.logic.cancelAnalysis()
+        self.logic.cancelAnalysis(waitForCompletion=False)
         self.registrationSection.forget()
         self.regionsSection.close()
         self.agreementSection.close()
@@ -282,10 +282,11 @@ class SynthCBVWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onPatientEnded(self, nodes: PatientNodes | None) -> None:
         """Select and show the new volumes, if there are any."""
-        if nodes is not None:
-            choose_patient(self._parameterNode or self.logic.getParameterNode(), nodes)
-            self.layoutSwitch.show_everywhere(next(iter(nodes.images.values())))
-        self.update()
+        if nodes is None:
+            self.update()
+            return
+        choose_patient(self._parameterNode or self.logic.getParameterNode(), nodes)  # which updates
+        self.layoutSwitch.show_everywhere(next(iter(nodes.images.values())))
 
     def onApply(self) -> None:
         """Synthesise in a worker process."""
@@ -301,18 +302,19 @@ class SynthCBVWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onCancel(self) -> None:
         """End the worker with all it has started."""
-        self.logic.cancel()
+        self.logic.cancel(waitForCompletion=False)
         self.patientLoader.stopped()
         self.synthesisSection.cancelled()
 
     def onSynthesisEnded(self, nodes: SynthesisNodes | None) -> None:
         """Select and show the new maps, if there are any."""
-        if nodes is not None:
-            parameters = self._parameterNode or self.logic.getParameterNode()
-            parameters.syntheticMap = nodes.rcbv
-            self.registrationSection.forget()
-            self.layoutSwitch.show_results(nodes, reference_of(nodes.rcbv), parameters.realMap)
-        self.update()
+        if nodes is None:
+            self.update()
+            return
+        parameters = self._parameterNode or self.logic.getParameterNode()
+        parameters.syntheticMap = nodes.rcbv  # which updates
+        self.registrationSection.forget()
+        self.layoutSwitch.show_results(nodes, reference_of(nodes.rcbv), parameters.realMap)
 
 
 class SynthCBVLogic(AnalysisLogic, ScriptedLoadableModuleLogic):
@@ -410,9 +412,12 @@ class SynthCBVLogic(AnalysisLogic, ScriptedLoadableModuleLogic):
         """
         self.runner.start(work, listener)
 
-    def cancel(self) -> None:
-        """End a job in a worker process; no process, file or node of it stays."""
-        self.runner.cancel()
+    def cancel(self, waitForCompletion: bool = True) -> None:
+        """End a job in a worker process; no process, file or node of it stays.
+
+        Without waiting, that is so some turns of the event loop later.
+        """
+        self.runner.cancel(waitForCompletion)
 
     def fitIvim(
         self,

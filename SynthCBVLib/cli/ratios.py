@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import SimpleITK as sitk
 
+from SynthCBVLib.analysis.calibrated_ratio import real_ratio_interval
 from SynthCBVLib.analysis.regions import RatioRow, ratio_row, split_regions, write_ratios_csv
 from SynthCBVLib.analysis.regions.findings import check_regions
 from SynthCBVLib.analysis.regions.uncertainty import ratio_uncertainty
@@ -113,6 +115,8 @@ def run(args: argparse.Namespace) -> None:
                 map, uncertainty, tumour, white_matter, args.level, args.uncertainty_scale, name=name
             )
             row = replace(row, interval=interval)
+            if args.uncertainty_scale == 1.0:  # the calibration is one of the maps as they were made
+                notes += _expected(row, path)
         rows.append(row)
         found = check_regions(map, tumour, white_matter, slice_normalised=args.slice_normalised)
         notes += [f"{name}: {finding.what} {finding.remedy}" for finding in found]
@@ -176,6 +180,24 @@ def _read_map(path: Path) -> sitk.Image:
     if is_series(map) or map.GetDimension() != 3:
         raise InputError(path, f"a series of size {map.GetSize()}", "one 3D map")
     return map
+
+
+def _expected(row: RatioRow, path: Path) -> list[str]:
+    """Say within what the real ratio is to be expected, if the map's JSON file tells its calibration."""
+    sidecar = path.with_name(path.name.removesuffix(".gz").rsplit(".", 1)[0] + ".json")
+    try:
+        told = json.loads(sidecar.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    made = told.get("GeneratedBy") if isinstance(told, dict) else None
+    found = real_ratio_interval(row, made) if isinstance(made, dict) else None
+    if found is None:
+        return []
+    return [
+        f"{row.map}: the real ratio is expected from {found.lower:.2f} to {found.upper:.2f} "
+        f"({found.level:.0%} interval, conformal: made to hold it in as many of patients like those that the "
+        "model was calibrated on)."
+    ]
 
 
 def _fitting(uncertainty: sitk.Image, uncertainty_file: Path, map: sitk.Image, map_file: Path) -> sitk.Image:

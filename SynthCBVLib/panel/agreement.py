@@ -59,7 +59,7 @@ class AgreementSection:
             self.ui.analysisProgressBar,
             self.ui.analysisCancelButton,
             self.ui.agreementStatusLabel,
-            logic.works.cancel,
+            lambda: logic.works.cancel(wait=False),
             self._refresh,
         )
         self.ui.compareButton.clicked.connect(self.on_compare)

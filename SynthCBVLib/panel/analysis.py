@@ -55,13 +55,16 @@ class AnalysisLogic:
         """Whether a work of these methods is under way."""
         return self.works.running or self.proposals.running or bool(self._tickers)
 
-    def cancelAnalysis(self) -> None:
-        """End what these methods have under way; no process, file or node of it stays."""
+    def cancelAnalysis(self, waitForCompletion: bool = True) -> None:
+        """End what these methods have under way; no process, file or node of it stays.
+
+        Without waiting, that is so some turns of the event loop later.
+        """
         for ticker in self._tickers:
             ticker.stop()
         self._tickers.clear()
-        self.proposals.cancel()
-        self.works.cancel()
+        self.proposals.cancel(waitForCompletion)
+        self.works.cancel(waitForCompletion)
 
     def computeRatios(
         self,

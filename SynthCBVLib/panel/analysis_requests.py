@@ -23,7 +23,7 @@ from SynthCBVLib.scene.likeness import Likeness, keep_likeness
 from SynthCBVLib.scene.region_placing import outline_id, put_proposal
 from SynthCBVLib.scene.results import mask_of
 from SynthCBVLib.scene.tables import cohort_from_node
-from SynthCBVLib.scene.volumes import copy_volume, node_name
+from SynthCBVLib.scene.volumes import copy_steps, node_name
 from SynthCBVLib.worker.case import HandedCase
 from SynthCBVLib.worker.cohort import charts_of, table_record
 from SynthCBVLib.worker.handover import Volume, read_volumes, write_volumes
@@ -56,8 +56,7 @@ class ProposalRequest:
         volumes = {}
         for key, node in (("anatomy", self.anatomy), ("map", self.map), ("brain", mask_of(self.map))):
             if node is not None:
-                volumes[key] = copy_volume(node)
-                yield
+                volumes[key] = yield from copy_steps(node)
         drawn = dict(drawn_regions(self.segmentation, self.anatomy, lambda name: name == self.outline))
         if not drawn:
             raise InputError(

@@ -23,8 +23,8 @@ Copied = TypeVar("Copied")
 Result = TypeVar("Result")
 #: Seconds of each turn lent to a thread: an idle application may hold Python's lock itself.
 LENT = 0.02
-#: Seconds for which a cancelled job waits for its thread, which usually needs some milliseconds.
-PATIENCE = 0.5
+#: Longest wait in s for the end of a cancelled job's process and thread, which usually take some 50 ms.
+PATIENCE = 2.0
 
 
 class Work(Protocol[Copied, Result]):
@@ -71,7 +71,7 @@ class BackgroundJob:
     launch : Launcher
         Starts the worker.
     temporary : path, optional
-        Where to make the temporary folder; the system's place by default. It is gone after the end.
+        Where to make the temporary folder; the system's place by default. It goes with `tidy`.
     """
 
     def __init__(
@@ -88,7 +88,7 @@ class BackgroundJob:
         self._folder: Path | None = None
         self._thread: _Thread | None = None
         self._over = threading.Event()
-        self._steps: Stepper | None = Stepper(work.copy())
+        self._steps = Stepper(work.copy())
         self._turn: Callable[[], None] = self._copy
 
     @property
@@ -115,23 +115,49 @@ class BackgroundJob:
             self._end()
             self._listener.failed(failure_of(problem))
 
-    def cancel(self) -> None:
-        """End the worker and leave nothing: no process, no file, no node; the listener hears no more."""
-        self._over.set()
-        if self._thread is not None:
-            self._thread.join(PATIENCE)
-        if not self.thread_alive:  # else the thread sees that all is over, and cleans up
-            self._end()
+    def cancel(self, wait: bool = True) -> None:
+        """End the worker and leave nothing: no process, no file, no node; the listener hears no more.
+
+        Parameters
+        ----------
+        wait : bool
+            Return when all that is so, after `PATIENCE` at the latest. Else process and files go as `tidy`
+            is called.
+        """
+        self._end()
+        end = time.monotonic() + PATIENCE
+        while wait and not self.tidy() and time.monotonic() < end:
+            time.sleep(0.002)
+
+    def tidy(self) -> bool:
+        """Clear away what an ended job left, without waiting; tell whether nothing is left."""
+        if self.running:
+            return False
+        if self.thread_alive:
+            self._thread.join(0.001)  # it finds out that all is over when it has Python's lock
+            if self.thread_alive:
+                return False
+        if self._worker is not None:
+            self._worker.cancel()  # the thread may have started it when all was over
+            if not self._worker.gone:
+                return False  # it may still write
+        if self._folder is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._folder = None
+        return True
 
     def _copy(self) -> None:
         if self._steps.turn():
             self._folder = Path(tempfile.mkdtemp(prefix="SynthCBV-", dir=self._temporary))
-            self._thread = _Thread(self._prepare, self._steps.result, self._end_if_over)
+            self._thread = _Thread(self._prepare, self._steps.result)
             self._turn = self._start
 
     def _prepare(self, copied: Any) -> None:
         """Write the inputs and start the worker, in a thread: disks may be slow."""
-        job = {**self._work.write(copied, self._folder), "output": str(self._folder / "output")}
+        job = {
+            **self._work.write(copied, self._folder), "output": str(self._folder / "output"),
+            "handed": True,  # should Slicer be killed, the worker clears the folder away
+        }  # fmt: skip
         if not self._over.is_set():
             self._worker = WorkerJob(job, self._folder, self._launch)
 
@@ -151,7 +177,7 @@ class BackgroundJob:
                 self._end()
                 self._listener.failed(event)
             else:
-                self._thread = _Thread(self._read, event, self._end_if_over)
+                self._thread = _Thread(self._read, event)
                 self._turn = self._await
 
     def _read(self, event: Finished) -> Any:
@@ -167,19 +193,13 @@ class BackgroundJob:
             self._end()
             self._listener.finished(self._steps.result)
 
-    def _end_if_over(self) -> None:
-        if self._over.is_set():
-            self._end()
-
     def _end(self) -> None:
-        """End the worker, if there is one, and remove the files and what is half in the scene."""
+        """End the worker, if there is one, and take out what is half in the scene."""
         self._over.set()
-        if self._steps is not None:
-            self._steps.stop()
+        self._steps.stop()
         if self._worker is not None:
             self._worker.cancel()
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        self.tidy()
 
 
 class _Thread(Generic[Result], threading.Thread):
@@ -191,13 +211,11 @@ class _Thread(Generic[Result], threading.Thread):
         What to do.
     argument : object
         Its argument.
-    after : callable
-        Called in the thread when `call` is through.
     """
 
-    def __init__(self, call: Callable[[Any], Result], argument: Any, after: Callable[[], None]) -> None:
+    def __init__(self, call: Callable[[Any], Result], argument: Any) -> None:
         super().__init__(name="SynthCBV", daemon=True)
-        self._call, self._argument, self._after = call, argument, after
+        self._call, self._argument = call, argument
         self._problem: Exception | None = None
         self.result: Result | None = None
         self.start()
@@ -208,8 +226,6 @@ class _Thread(Generic[Result], threading.Thread):
             self.result = self._call(self._argument)
         except Exception as problem:
             self._problem = problem
-        finally:
-            self._after()
 
     def done(self) -> bool:
         """Lend it a moment and tell whether it is through; raises what went wrong there."""

@@ -33,6 +33,8 @@ class ShownCard:
         Modalities whose grid the map may get, the preferred one first.
     metrics : Mapping
         Measured on cases that no training saw.
+    b_values : tuple of float
+        Of the DWI that it takes, s/mm²; empty if it takes none.
     """
 
     name: str
@@ -44,6 +46,7 @@ class ShownCard:
     optional: tuple[str, ...]
     reference: tuple[str, ...]
     metrics: Mapping[str, Any]
+    b_values: tuple[float, ...] = ()
 
 
 def shown_card(model: str) -> ShownCard:
@@ -84,6 +87,7 @@ def _read(path: Path, modified: int, size: int) -> ShownCard:
             tuple(_input(entry) for entry in card["inputs"] if entry.get("required", True)),
             tuple(_input(entry) for entry in card["inputs"] if not entry.get("required", True)),
             tuple(card["reference"]), dict(card.get("metrics", {})),
+            tuple(float(b) for entry in card["inputs"] for b in entry.get("b_values", ())),
         )  # fmt: skip
     except (OSError, struct.error, ValueError, KeyError, TypeError) as error:
         raise InputError(path, "no model card in it", "a weights file of SynthCBV",

@@ -106,3 +106,4 @@ class JobLine:
     def _show(self, running: bool) -> None:
         self._bar.setVisible(running)
         self._button.setVisible(running)
+        self._button.setEnabled(running)

@@ -18,7 +18,7 @@ from SynthCBVLib.panel.processes import Launcher, Process, end_tree, launch_in_s
 
 #: Lines of the worker's other output that are kept for a failure's report.
 LOG_LINES = 200
-#: Seconds in which the last words of an ended process must have arrived.
+#: Seconds in which the last words of an ended process must have arrived, or one that said them must end.
 GRACE = 1.0
 
 
@@ -79,7 +79,8 @@ class WorkerJob:
         self._lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._log: deque[str] = deque(maxlen=LOG_LINES)
         self._worker: int | None = None
-        self._ended, self._gone_at = False, 0.0
+        self._ended = self._closed = False
+        self._silent_since = 0.0
         self._process: Process = launch(["-m", "SynthCBVLib.worker", str(path)])
         threading.Thread(target=self._read, name="worker output", daemon=True).start()
 
@@ -89,6 +90,11 @@ class WorkerJob:
         return not self._ended
 
     @property
+    def gone(self) -> bool:
+        """Whether its process is no more."""
+        return self._process.poll() is not None
+
+    @property
     def log(self) -> str:
         """What libraries printed in the worker, the last lines."""
         return "\n".join(self._log)
@@ -96,26 +102,27 @@ class WorkerJob:
     def poll(self) -> Sequence[Event]:
         """Give the events since the last call, at once; the last of a job is `Finished` or `Failed`."""
         events: list[Event] = []
-        if self._ended:
-            return events
         while not self._ended:
             try:
                 line = self._lines.get_nowait()
             except queue.Empty:
-                if not self._gone():
+                if not self._all_said():
                     break
-                line = None
-            event = self._end_without_result() if line is None else self._understand(line)
+                event: Event | None = self._end_without_result()
+            else:
+                if line is None:
+                    self._closed = True
+                    continue
+                event = self._understand(line)
             if event is not None:
                 events.append(event)
             if isinstance(event, Finished | Failed):
                 self._ended = True
-        if self._ended:
-            end_tree(self._process, self._worker)  # its last words are said: nothing may stay behind
+                end_tree(self._process, self._worker)  # its last words are said: nothing may stay behind
         return events
 
     def cancel(self) -> None:
-        """End the worker and all it has started; no further event comes."""
+        """Have the worker ended with all it has started; no further event comes. See `gone`."""
         if self._ended:
             return
         self._ended = True
@@ -136,12 +143,17 @@ class WorkerJob:
             self._lines.put(line.rstrip("\r\n"))
         self._lines.put(None)
 
-    def _gone(self) -> bool:
-        """Tell whether the process ended a while ago; what it started may still hold its output open."""
-        if self._process.poll() is None:
+    def _all_said(self) -> bool:
+        """Tell whether output and process have ended, or one of them a while ago.
+
+        What the process has started may hold its output open.
+        """
+        if self._closed and self.gone:
+            return True
+        if not (self._closed or self.gone):
             return False
-        self._gone_at = self._gone_at or time.monotonic()
-        return time.monotonic() - self._gone_at > GRACE
+        self._silent_since = self._silent_since or time.monotonic()
+        return time.monotonic() - self._silent_since > GRACE
 
     def _drain(self) -> None:
         """Look for the worker's process id among lines that were not polled yet."""
@@ -193,10 +205,8 @@ class WorkerJob:
         return Finished(files, told)
 
     def _end_without_result(self) -> Failed:
-        try:
-            code: int | str = self._process.wait(2.0)
-        except Exception:
-            code = "unknown"
+        code = self._process.poll()
+        code = "unknown" if code is None else code
         message = f"The worker process ended without a result (exit code {code})."
         if code == -9:
             message += " The system may have ended it for lack of memory."

@@ -28,9 +28,6 @@ class Process(Protocol):
     def kill(self) -> None:
         """End it at once."""
 
-    def wait(self, timeout: float | None = None) -> int:
-        """Wait for its end."""
-
 
 class Launcher(Protocol):
     """Starts a process whose standard output and error come as one text stream."""
@@ -59,8 +56,8 @@ def launch_in_slicer(arguments: Sequence[str]) -> Process:
     )
 
 
-def end_tree(process: Process, worker: int | None = None, timeout: float = 2.0) -> None:
-    """End a process with everything below it.
+def end_tree(process: Process, worker: int | None = None) -> None:
+    """Have a process ended with everything below it; `process.poll` tells when it is gone.
 
     Parameters
     ----------
@@ -68,8 +65,6 @@ def end_tree(process: Process, worker: int | None = None, timeout: float = 2.0) 
         What was launched; in Slicer that is the launcher and not the interpreter itself.
     worker : int, optional
         Process id of the worker, if it has told that it leads a group of its own.
-    timeout : float
-        Longest wait for the end of `process`, s.
     """
     if os.name == "nt":
         subprocess.run(
@@ -84,5 +79,3 @@ def end_tree(process: Process, worker: int | None = None, timeout: float = 2.0) 
     # A worker that has not told its group yet ends by itself when it finds its parent gone.
     with contextlib.suppress(OSError):
         process.kill()
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(timeout)

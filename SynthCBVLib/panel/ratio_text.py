@@ -10,10 +10,12 @@ from slicer.i18n import tr as _
 
 from SynthCBVLib.imaging.quality import Finding
 from SynthCBVLib.panel.synthesis import COLOURS
+from SynthCBVLib.scene.ratios import CONFORMAL
 from SynthCBVLib.scene.results import findings_of
 
 if TYPE_CHECKING:
     import slicer
+    import vtk
 
 _CELL = '<td align="right" style="padding-right: 8px">{text}</td>'
 
@@ -38,7 +40,27 @@ def ratio_text(table: slicer.vtkMRMLTableNode | None) -> str:
         shown += [f"{cell(name):#.3g}" for name in ("Tumour", "White matter")]
         first = f'<td style="padding-right: 8px">{html.escape(cell("Map"))}</td>'
         lines.append(f"<tr>{first}{''.join(_CELL.format(text=one) for one in shown)}</tr>")
-    return f"<table>{''.join(lines)}</table>{finding_text(findings_of(table))}"
+    return f"<table>{''.join(lines)}</table>{_expected(content, names)}{finding_text(findings_of(table))}"
+
+
+def _expected(content: vtk.vtkTable, names: Sequence[str]) -> str:
+    """Say within what the real ratio is to be expected, where a model was calibrated for it."""
+    column = next((name for name in names if name.endswith(CONFORMAL)), None)
+    if column is None:
+        return ""
+    level = column.removesuffix(CONFORMAL).strip()
+    text = _(
+        "{map}: the real ratio is expected within <b>{interval}</b> ({level} interval, conformal: made to "
+        "hold it in {level} of patients like those that the model was calibrated on)."
+    )
+    lines = []
+    for row in range(content.GetNumberOfRows()):
+        found = content.GetColumnByName(column).GetValue(row)
+        if found:
+            name = html.escape(content.GetColumnByName("Map").GetValue(row))
+            line = text.format(map=name, interval=html.escape(found), level=level)
+            lines.append(f'<p style="margin:4px 0 0 0">{line}</p>')
+    return "".join(lines)
 
 
 def finding_text(findings: Sequence[Finding]) -> str:

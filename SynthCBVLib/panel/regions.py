@@ -12,20 +12,17 @@ from slicer.i18n import tr as _
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.panel.editor import RegionEditor
 from SynthCBVLib.panel.job_line import JobLine
-from SynthCBVLib.panel.placing import PointPicker
 from SynthCBVLib.panel.ratio_text import finding_text, ratio_text
+from SynthCBVLib.panel.stamping import Stamper
 from SynthCBVLib.panel.ticker import Ticker
 from SynthCBVLib.panel.watching import Watcher
 from SynthCBVLib.scene.cases import anatomy_of
 from SynthCBVLib.scene.region_placing import (
     OUTLINE,
-    REGIONS,
     drawn_names,
     name_regions,
-    next_region,
     outline_only,
     segment_ids,
-    stamp_into,
 )
 from SynthCBVLib.scene.results import keep_findings
 
@@ -53,7 +50,6 @@ class RegionsSection:
     def __init__(self, ui: Any, logic: AnalysisLogic, parameters: Callable[[], Any]) -> None:
         self.ui, self._logic, self._parameters = ui, logic, parameters
         self.editor = RegionEditor(ui)
-        self.picker = PointPicker(self.on_point, self.on_picking_ended)
         self._watcher = Watcher(self._schedule)
         self._pause: Ticker | None = None
         self._computing = self._stale = False
@@ -61,14 +57,16 @@ class RegionsSection:
             self.ui.regionsProgressBar,
             self.ui.regionsCancelButton,
             self.ui.regionsStatusLabel,
-            logic.proposals.cancel,
+            lambda: logic.proposals.cancel(wait=False),
             self._refresh_buttons,
         )
         self.ui.ratioLabel.setText("")
         self.ui.ratioLabel.setVisible(False)
         self.ui.proposeButton.clicked.connect(self.on_propose)
         self.ui.createRegionsButton.clicked.connect(self.on_name)
-        self.ui.stampButton.toggled.connect(self.on_stamp_toggled)
+        self.stamper = Stamper(
+            ui, self.editor, parameters, self._segmentation_made, self.job.say, self._guarded
+        )
 
     def enter(self) -> None:
         """Take the mouse and the keyboard shortcuts of the Segment Editor."""
@@ -76,7 +74,7 @@ class RegionsSection:
 
     def exit(self) -> None:
         """Give back the mouse and the keyboard, and watch nothing."""
-        self.ui.stampButton.setChecked(False)
+        self.stamper.stop()
         self.editor.exit()
         self._watcher.watch([])
         if self._pause is not None:
@@ -117,23 +115,6 @@ class RegionsSection:
     def on_propose(self) -> None:
         """Look for regions inside the outline; ask for an outline where there is none."""
         self._guarded(self._propose)
-
-    def on_stamp_toggled(self, checked: bool) -> None:
-        """Begin or end stamping."""
-        if not checked:
-            self.picker.stop()
-            return
-        if self._parameters() is None:
-            return
-        self._guarded(self._start_stamping)
-
-    def on_point(self, position: Sequence[float]) -> None:
-        """Stamp a region where the user clicked."""
-        self._guarded(lambda: self._stamp(position))
-
-    def on_picking_ended(self) -> None:
-        """Follow the user's Esc."""
-        self.ui.stampButton.setChecked(False)
 
     def _name(self) -> None:
         node = self._segmentation_made()
@@ -194,44 +175,6 @@ class RegionsSection:
             )  # fmt: skip
         return others[0] if others else None
 
-    def _start_stamping(self) -> None:
-        node = self._segmentation_made()
-        name_regions(node, REGIONS)
-        if self._target(node) is None:
-            self.ui.stampButton.setChecked(False)
-            self.job.say(_("All six regions are drawn. To move one, choose it below and stamp it again."))
-            return
-        self.editor.rest()
-        self.picker.start()
-        self._ask_for_point(node)
-
-    def _stamp(self, position: Sequence[float]) -> None:
-        parameters, node = self._parameters(), self._segmentation_made()
-        target = self._target(node)
-        if target is not None:
-            stamp_into(node, parameters.syntheticMap, position, target)
-        following = next_region(node)
-        if following is None:
-            self.ui.stampButton.setChecked(False)
-            self.job.say(_("All six regions are drawn."))
-            return
-        self.editor.choose(segment_ids(node)[following])
-        self._ask_for_point(node)
-
-    def _ask_for_point(self, node: slicer.vtkMRMLSegmentationNode) -> None:
-        self.job.say(
-            _("Click in a slice where {region} is to be. Esc ends it.").format(region=self._target(node))
-        )
-
-    def _target(self, node: slicer.vtkMRMLSegmentationNode) -> str | None:
-        """Give the region that is stamped next: the chosen one, else the first that is empty."""
-        from SynthCBVLib.scene.drawn_regions import region_kind
-
-        chosen = node.GetSegmentation().GetSegment(self.editor.chosen or "")
-        if chosen is not None and region_kind(chosen.GetName()) is not None:
-            return chosen.GetName()
-        return next_region(node)
-
     def _segmentation_made(self) -> slicer.vtkMRMLSegmentationNode:
         """Give the chosen segmentation, made if there is none."""
         parameters = self._parameters()
@@ -258,11 +201,11 @@ class RegionsSection:
             action()
         except InputError as error:
             self.job.refused(error)
-            self.ui.stampButton.setChecked(False)
+            self.stamper.stop()
         except Exception as error:  # Qt would only print it
             logging.exception("SynthCBV: regions")
             self.job.refused(error)
-            self.ui.stampButton.setChecked(False)
+            self.stamper.stop()
 
     def _refresh_buttons(self) -> None:
         parameters = self._parameters()

@@ -24,6 +24,7 @@ class Runner:
         self._launch = launch
         self.job: BackgroundJob | None = None
         self._ticker: Ticker | None = None
+        self._earlier: list[Ticker] = []  # still clearing away what their jobs left
 
     @property
     def running(self) -> bool:
@@ -49,13 +50,19 @@ class Runner:
 
         def tick() -> bool:
             job.poll()
-            return job.running  # a listener may have started the next job by now
+            return job.running or not job.tidy()  # a listener may have started the next job by now
 
+        if self._ticker is not None:
+            self._earlier = [ticker for ticker in (*self._earlier, self._ticker) if ticker.running]
         self._ticker = Ticker(tick, INTERVAL)
 
-    def cancel(self) -> None:
-        """End the job; no process, file or node of it stays."""
-        if self._ticker is not None:
-            self._ticker.stop()
-        if self.running:
-            self.job.cancel()
+    def cancel(self, wait: bool = True) -> None:
+        """End the job; no process, file or node of it stays.
+
+        Parameters
+        ----------
+        wait : bool
+            Return when that is so; else it is so some turns of the event loop later.
+        """
+        if self.job is not None:  # one that has just ended may still have something to clear away
+            self.job.cancel(wait)

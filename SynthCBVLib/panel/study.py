@@ -9,6 +9,7 @@ from slicer.i18n import tr as _
 
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.imaging.study import Modality
+from SynthCBVLib.panel.checks import apart, b_values_note
 from SynthCBVLib.panel.selection import (
     ASL_PARTS,
     PARAMETERS,
@@ -21,7 +22,10 @@ from SynthCBVLib.panel.selection import (
 from SynthCBVLib.scene import series_b_values
 from SynthCBVLib.scene.glance import Glance, glance
 from SynthCBVLib.scene.results import findings_of, input_of
+from SynthCBVLib.scene.volumes import node_name
 
+#: Maps, whose values may be below 0; the other images are signals.
+SIGNED = (Modality.CBF, Modality.ADC)
 #: Colours of the words beside the selectors; seen on light and on dark.
 GOOD, BAD, IDLE = "#2e8b57", "#d0402b", "#808080"
 
@@ -39,6 +43,7 @@ class StudySection:
         self.ui = ui
         self._parameters: Any = None
         self._seen: dict[str, tuple[object, Glance]] = {}
+        self._places: dict[str, tuple[object, str]] = {}
         self.ui.bValuesButton.clicked.connect(self.on_edit_b_values)
 
     def update(self, parameters: Any) -> bool:
@@ -59,8 +64,10 @@ class StudySection:
             self._say_source("")
             self.ui.studyStatusLabel.setText(str(error))
             return False
-        if workflow is Workflow.IVIM:
-            problems += filter(None, [self._show_b_values(selection)])
+        if workflow is Workflow.IVIM and (problem := self._show_b_values(selection)):
+            if not problems:
+                self._mark("dwi", _("problem"), BAD, problem)
+            problems.append(problem)
         problems += _twice(selection)
         missing = selection.missing()
         if missing:
@@ -117,32 +124,61 @@ class StudySection:
 
     def _show_status(self, name: str, node: Any, absent: str, modality: Modality) -> str:
         """Show what is known of a row; give what is wrong with it, if anything."""
-        label = getattr(self.ui, name + "Status")
         if node is None:
-            word, colour, tip = absent, IDLE, ""
+            self._mark(name, absent, IDLE)
+            return ""
+        seen = self._look(name, node, modality)
+        if seen.problem:
+            self._mark(name, _("problem"), BAD, seen.problem)
+            return seen.problem
+        noted = (
+            seen.note, self._place(name, node), self._b_values_noted(modality),
+            _noted(self._parameters, node, modality),
+        )  # fmt: skip
+        if any(noted):
+            self._mark(name, _("✓ note"), GOOD, "\n".join(filter(None, (seen.what, *noted))))
         else:
-            seen = self._look(name, node, modality)
-            noted = _noted(self._parameters, node, modality)
-            if seen.problem:
-                word, colour, tip = _("problem"), BAD, seen.problem
-            elif noted:
-                word, colour, tip = _("✓ note"), GOOD, f"{seen.what}\n{noted}"
-            else:
-                word, colour, tip = _("✓"), GOOD, seen.what
+            self._mark(name, _("✓"), GOOD, seen.what)
+        return ""
+
+    def _mark(self, name: str, word: str, colour: str, tip: str = "") -> None:
+        """Write the word beside a selector."""
+        label = getattr(self.ui, name + "Status")
         label.setText(word)
         label.setToolTip(tip)
         label.setStyleSheet(f"color: {colour}")
-        return tip if colour == BAD else ""
 
     def _look(self, name: str, node: Any, modality: Modality) -> Glance:
         """Look at a node, unless it is as it was at the last look."""
-        data = None if node.IsA("vtkMRMLSequenceNode") else node.GetImageData()
-        state = (node.GetID(), node.GetMTime(), None if data is None else data.GetMTime())
-        before = self._seen.get(name)
+        before, state = self._seen.get(name), _state(node)
         if before is None or before[0] != state:
-            series = modality is Modality.DWI or name in ASL_PARTS
-            self._seen[name] = (state, glance(node, series))
+            part = name in ASL_PARTS
+            signal = part or modality not in SIGNED
+            self._seen[name] = (state, glance(node, part or modality is Modality.DWI, signal))
         return self._seen[name][1]
+
+    def _place(self, name: str, node: Any) -> str:
+        """Say whether a node lies elsewhere than the image that the others are brought to."""
+        first = REQUIRED[self._parameters.workflow]
+        anatomy = next(one for one in first if one in (Modality.T1W, Modality.T2W))
+        reference = getattr(self._parameters, PARAMETERS[anatomy])
+        if reference is None or reference is node or not _has_voxels(reference):
+            return ""
+        before, state = self._places.get(name), (_state(node), _state(reference))
+        if before is None or before[0] != state:
+            self._places[name] = (state, apart(node, reference))
+        return self._places[name][1]
+
+    def _b_values_noted(self, modality: Modality) -> str:
+        """Say what has to be done to the b-values of the DWI, if anything."""
+        if modality is not Modality.DWI or self._parameters.workflow is not Workflow.IVIM:
+            return ""
+        node = self._parameters.dwi
+        try:
+            typed = selection_from(self._parameters).b_values
+            return b_values_note(self._parameters, series_b_values(node, typed), node_name(node))
+        except InputError:
+            return ""  # told as a problem
 
     def _say_source(self, text: str) -> None:
         self.ui.bValuesSourceLabel.setText(text)
@@ -164,12 +200,32 @@ class StudySection:
         except InputError as error:
             self._say_source(_("Type one b-value a volume, separated by spaces."))
             return str(error)
+        try:
+            b_values_note(self._parameters, b_values, node_name(node))
+        except InputError as error:
+            problem = str(error)
+        else:
+            problem = ""
         if selection.b_values is None:
             text = _("From the DWI: {unique} b-values in {count} volumes.")
         else:
             text = _("As typed: {unique} b-values in {count} volumes.")
         self._say_source(text.format(count=len(b_values), unique=len(set(b_values))))
-        return ""
+        return problem
+
+
+def _state(node: Any) -> tuple[object, ...]:
+    """Give what changes whenever a node's voxels or place do."""
+    data = None if node.IsA("vtkMRMLSequenceNode") else node.GetImageData()
+    above = node.GetParentTransformNode() if node.IsA("vtkMRMLTransformableNode") else None
+    return (
+        node.GetID(), node.GetMTime(), None if data is None else data.GetMTime(),
+        None if above is None else above.GetTransformToWorldMTime(),
+    )  # fmt: skip
+
+
+def _has_voxels(node: Any) -> bool:
+    return node.GetImageData() is not None and node.GetImageData().GetNumberOfPoints() > 0
 
 
 def _own_b_values(node: Any) -> tuple[float, ...]:

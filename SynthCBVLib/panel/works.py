@@ -92,10 +92,16 @@ class WorkQueue:
         if not self._runner.running:
             self._next()
 
-    def cancel(self) -> None:
-        """End the work under way and forget those that wait; nothing of them stays, and nobody is told."""
+    def cancel(self, wait: bool = True) -> None:
+        """End the work under way and forget those that wait; nothing of them stays, and nobody is told.
+
+        Parameters
+        ----------
+        wait : bool
+            As of `Runner.cancel`.
+        """
         self._waiting.clear()
-        self._runner.cancel()
+        self._runner.cancel(wait)
 
     def _next(self) -> None:
         if self._waiting:

@@ -7,9 +7,10 @@ world space: linear parent transforms are part of the geometry that a study sees
 from SynthCBVLib.scene.application import current_scene, new_scene
 from SynthCBVLib.scene.b_values import series_b_values
 from SynthCBVLib.scene.bundle import load_scene, save_scene
+from SynthCBVLib.scene.colours import perfusion_colours
 from SynthCBVLib.scene.physiology import fit_ivim, quantify_asl, quantify_dsc
 from SynthCBVLib.scene.regions import add_regions, region_masks, segment_mask
-from SynthCBVLib.scene.results import SynthesisNodes, add_ratio_table, add_synthesis, perfusion_colours
+from SynthCBVLib.scene.results import SynthesisNodes, add_ratio_table, add_synthesis
 from SynthCBVLib.scene.series import (
     AslNodes,
     add_study,

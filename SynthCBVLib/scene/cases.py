@@ -11,7 +11,7 @@ from SynthCBVLib.analysis.regions import split_regions
 from SynthCBVLib.scene.drawn_regions import drawn_regions
 from SynthCBVLib.scene.results import findings_of, input_of, mask_of, provenance_of, uncertainty_of
 from SynthCBVLib.scene.steps import finished
-from SynthCBVLib.scene.volumes import copy_volume
+from SynthCBVLib.scene.volumes import copy_steps
 from SynthCBVLib.worker.case import REGION, HandedCase
 from SynthCBVLib.worker.handover import Volume
 
@@ -65,7 +65,7 @@ def measure_case(case: CaseNodes) -> MeasuredCase:
 
 
 def copy_case(case: CaseNodes) -> Generator[None, None, HandedCase]:
-    """Copy what measuring a case needs of the scene, a node or a region a step; errors as `measure_case`."""
+    """Copy what measuring a case needs of the scene, in short steps; errors as `measure_case`."""
     nodes = {
         "synthetic": (case.synthetic, SYNTHETIC),
         "uncertainty": (uncertainty_of(case.synthetic), ""),
@@ -77,8 +77,7 @@ def copy_case(case: CaseNodes) -> Generator[None, None, HandedCase]:
     volumes: dict[str, Volume] = {}
     for key, (node, name) in nodes.items():
         if node is not None:
-            volumes[key] = copy_volume(node, name)
-            yield
+            volumes[key] = yield from copy_steps(node, name)
     if case.regions is not None:
         drawn = {}
         for name, mask in drawn_regions(case.regions, case.synthetic):

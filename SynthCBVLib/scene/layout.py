@@ -9,7 +9,7 @@ from xml.sax.saxutils import quoteattr
 import numpy as np
 
 from SynthCBVLib.scene.application import current_scene
-from SynthCBVLib.scene.results import perfusion_colours
+from SynthCBVLib.scene.colours import perfusion_colours
 from SynthCBVLib.scene.volumes import view_volume
 
 if TYPE_CHECKING:

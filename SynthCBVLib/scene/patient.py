@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from SynthCBVLib.imaging.study import Modality
 from SynthCBVLib.scene.application import current_scene
+from SynthCBVLib.scene.colours import perfusion_colours
 from SynthCBVLib.scene.prepared import PreparedVolume, prepare, put
 from SynthCBVLib.scene.regions import add_regions
-from SynthCBVLib.scene.results import perfusion_colours
 from SynthCBVLib.scene.series import describe_diffusion
 from SynthCBVLib.worker.handover import Volume
 from SynthCBVLib.worker.tasks.patient import OUTLINE

@@ -12,7 +12,7 @@ from SynthCBVLib.imaging.study import Modality, n_volumes
 from SynthCBVLib.physiology import dsc, ivim, maps
 from SynthCBVLib.progress import Progress
 from SynthCBVLib.scene.application import current_scene
-from SynthCBVLib.scene.results import perfusion_colours
+from SynthCBVLib.scene.colours import perfusion_colours
 from SynthCBVLib.scene.series import AslNodes, diffusion_series, series_image, study_from_nodes
 from SynthCBVLib.scene.volumes import image_to_volume, volume_to_image
 

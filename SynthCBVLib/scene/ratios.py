@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import SimpleITK as sitk
 
+from SynthCBVLib.analysis.calibrated_ratio import real_ratio_interval
 from SynthCBVLib.analysis.measured_ratio import LEVEL, MapPart, each_once, is_by_slice, measured_ratio
 from SynthCBVLib.analysis.regions import RatioRow, split_regions
 from SynthCBVLib.errors import InputError
@@ -25,6 +26,12 @@ from SynthCBVLib.scene.steps import finished
 if TYPE_CHECKING:
     import slicer
 
+    from SynthCBVLib.analysis.regions import RatioInterval
+    from SynthCBVLib.synthesis.calibration import ConformalInterval
+
+#: End of the name of the column with the intervals that hold the real ratio.
+CONFORMAL = "interval (conformal)"
+
 
 @dataclass(frozen=True)
 class MeasuredRatios:
@@ -36,10 +43,13 @@ class MeasuredRatios:
         One a map, in the order given; with an interval where the map has an uncertainty map.
     findings : tuple of Finding
         About the regions, each once.
+    expected : tuple of ConformalInterval or None
+        For each row, the interval that holds the real ratio, where the map's model was calibrated for it.
     """
 
     rows: tuple[RatioRow, ...]
     findings: tuple[Finding, ...]
+    expected: tuple[ConformalInterval | None, ...]
 
 
 def measure_ratios(
@@ -86,7 +96,7 @@ def ratio_steps(
         drawn[name] = mask
         yield
     split_regions(drawn)  # refuses what is not enough, before any map is looked at
-    rows, findings = [], []
+    rows, findings, expected = [], [], []
     for name, node in maps.items():
         masks = drawn.values()
         spread = volume_part(given[name], masks) if name in given else _with_map(uncertainty_of(node), masks)
@@ -100,8 +110,10 @@ def ratio_steps(
         row, found = measured_ratio(name, drawn, part, level)
         rows.append(row)
         findings += found
+        # The calibration is one of the uncertainty map that came with the map, not of another.
+        expected.append(None if name in given else real_ratio_interval(row, provenance_of(node)))
         yield
-    return MeasuredRatios(tuple(rows), each_once(findings))
+    return MeasuredRatios(tuple(rows), each_once(findings), tuple(expected))
 
 
 def ratio_table(
@@ -122,8 +134,9 @@ def ratio_table(
     Returns
     -------
     vtkMRMLTableNode
-        Columns "Map", "T/WM", an interval such as "90 % interval" if a map has an uncertainty map, "Tumour",
-        "White matter", "Regions"; the findings are on the node (`SynthCBVLib.scene.results.findings_of`).
+        Columns "Map", "T/WM", an interval such as "90 % interval" if a map has an uncertainty map, another
+        such as "90 % interval (conformal)" if its model was calibrated, "Tumour", "White matter", "Regions";
+        the findings are on the node (`SynthCBVLib.scene.results.findings_of`).
     """
     return finished(table_steps(regions, maps, name, uncertainties, level, table))
 
@@ -139,14 +152,14 @@ def table_steps(
     """Make the table as `ratio_table` does, a region or a map a step."""
     measured = yield from ratio_steps(regions, maps, uncertainties, level)
     sure = any(row.interval is not None for row in measured.rows)
+    calibrated, percent = any(measured.expected), f"{level:.0%}".replace("%", " %")
     rows = []
-    for row in measured.rows:
+    for row, expected in zip(measured.rows, measured.expected, strict=True):
         cells: dict[str, float | str] = {"Map": row.map, "T/WM": row.ratio.ratio}
         if sure:
-            found = row.interval
-            cells[f"{level:.0%}".replace("%", " %") + " interval"] = (
-                "" if found is None else f"{found.lower:.2f} – {found.upper:.2f}"
-            )
+            cells[f"{percent} interval"] = _from_to(row.interval)
+        if calibrated:
+            cells[f"{percent} {CONFORMAL}"] = _from_to(expected)
         cells |= {
             "Tumour": row.ratio.tumour,
             "White matter": row.ratio.white_matter,
@@ -156,6 +169,10 @@ def table_steps(
     node = add_ratio_table(rows, name, node=table)
     keep_findings(node, measured.findings)
     return node
+
+
+def _from_to(interval: RatioInterval | ConformalInterval | None) -> str:
+    return "" if interval is None else f"{interval.lower:.2f} – {interval.upper:.2f}"
 
 
 def _with_map(node: slicer.vtkMRMLVolumeNode | None, masks: Iterable[sitk.Image]) -> sitk.Image | None:

@@ -63,19 +63,22 @@ def cohort_to_node(
     Returns
     -------
     vtkMRMLTableNode
-        Numbers in double columns, NaN where missing; texts in string columns, empty where missing, with
+        Numbers in double columns; those with a missing one in string columns, for a missing number would read
+        "nan" in Slicer's tables, and is an empty cell so. Texts in string columns, empty where missing, with
         spaces for line breaks and tabs and ″ for quotation marks, which Slicer's files do not keep.
     """
     from vtkmodules.vtkCommonCore import vtkDoubleArray, vtkStringArray
 
     arrays = []
     for column in table.columns:
+        cells = table.column(column)
         numeric = is_number_column(column)
-        array = vtkDoubleArray() if numeric else vtkStringArray()
+        whole = numeric and all(cell is not None for cell in cells)
+        array = vtkDoubleArray() if whole else vtkStringArray()
         array.SetName(shown_text(column))
-        for cell in table.column(column):
+        for cell in cells:
             _check_text(cell, column)
-            array.InsertNextValue((math.nan if cell is None else cell) if numeric else shown_text(cell))
+            array.InsertNextValue(cell if whole else _shown_number(cell) if numeric else shown_text(cell))
         arrays.append(array)
     made = node is None
     if made:
@@ -192,6 +195,11 @@ def shown_text(cell: Cell) -> str:
         if cell is None
         else re.sub(r"[\r\n\t\v\f\x1c-\x1f\x85\u2028\u2029]", " ", str(cell)).replace('"', "″")
     )
+
+
+def _shown_number(cell: Cell) -> str:
+    """Give a number as Slicer's tables show it; `COHORT_ATTRIBUTE` keeps it in full."""
+    return "" if cell is None else f"{cell:.6g}"
 
 
 def _check_text(cell: Cell, column: str) -> None:

@@ -15,7 +15,6 @@ import SimpleITK as sitk
 
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.scene.application import current_scene
-from SynthCBVLib.scene.steps import finished
 from SynthCBVLib.worker.handover import Volume
 
 if TYPE_CHECKING:
@@ -30,8 +29,8 @@ SHEAR_TOLERANCE = 1e-4
 BYTES_A_STEP = 4_000_000
 
 
-def copy_volume(node: slicer.vtkMRMLVolumeNode, name: str = "") -> Volume:
-    """Copy a volume node's voxels and geometry in world space, at the speed of memory.
+def copy_steps(node: slicer.vtkMRMLVolumeNode, name: str = "") -> Generator[None, None, Volume]:
+    """Copy a volume node's voxels and geometry in world space, some megabytes a step.
 
     Parameters
     ----------
@@ -46,11 +45,6 @@ def copy_volume(node: slicer.vtkMRMLVolumeNode, name: str = "") -> Volume:
     InputError
         If the node is not a volume, holds no voxels, or its axes are sheared or warped in world space.
     """
-    return finished(copy_steps(node, name))
-
-
-def copy_steps(node: slicer.vtkMRMLVolumeNode, name: str = "") -> Generator[None, None, Volume]:
-    """Copy as `copy_volume` does, some megabytes a step."""
     volume = view_volume(node, name)
     source = volume.array.reshape(-1)
     copy = np.empty_like(source)
@@ -62,7 +56,7 @@ def copy_steps(node: slicer.vtkMRMLVolumeNode, name: str = "") -> Generator[None
 
 
 def view_volume(node: slicer.vtkMRMLVolumeNode, name: str = "") -> Volume:
-    """Give a volume node's own voxels, which change with it; geometry and errors as for `copy_volume`."""
+    """Give a volume node's own voxels, which change with it; geometry and errors as for `copy_steps`."""
     from vtk.util.numpy_support import vtk_to_numpy
 
     name = name or node_name(node)
@@ -85,7 +79,7 @@ def view_volume(node: slicer.vtkMRMLVolumeNode, name: str = "") -> Volume:
 def volume_to_image(node: slicer.vtkMRMLVolumeNode) -> sitk.Image:
     """Copy a volume node into an image in world space: mm, LPS; several components make a vector image.
 
-    Parameters and errors as for `copy_volume`.
+    Parameters and errors as for `copy_steps`.
     """
     return view_volume(node).image()
 

@@ -12,7 +12,8 @@ line, each with a "type":
 
 The last event is a result or an error. Whatever libraries print goes to standard error. Outputs appear whole
 or not at all. The process ends by itself when one of the processes named in ``"parents"``, or the one that
-started it, is gone. Exit codes: 0 done, 2 bad input, 1 a fault of ours, 130 cancelled.
+started it, is gone; with ``"handed": true``, the folder of the job file goes with it.
+Exit codes: 0 done, 2 bad input, 1 a fault of ours, 130 cancelled.
 """
 
 from SynthCBVLib.worker.main import main

@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 from SynthCBVLib.errors import Cancelled, InputError
 from SynthCBVLib.worker.channel import LONGEST_MESSAGE, Channel, take_standard_output
-from SynthCBVLib.worker.processes import lead_group, watch
+from SynthCBVLib.worker.processes import lead_group, stand_back, watch
 from SynthCBVLib.worker.task import Task, Teller
 
 
@@ -42,6 +42,7 @@ def main(argv: Sequence[str] | None = None, tasks: Mapping[str, Task] | None = N
     channel = Channel(take_standard_output())
     signal.signal(signal.SIGTERM, _cancel)
     channel.tell("started", pid=os.getpid(), group=lead_group())
+    stand_back()
     temporary: Path | None = None
     try:
         if tasks is None:
@@ -51,7 +52,9 @@ def main(argv: Sequence[str] | None = None, tasks: Mapping[str, Task] | None = N
         job = read_job(Path(arguments[0]), tasks)
         outputs = _outputs(Path(job["output"]))
         temporary = outputs.temporary
-        watch([*job.get("parents", []), os.getppid()], temporary)
+        # Nobody else clears away what a panel that is gone has handed over.
+        handed = [Path(arguments[0]).absolute().parent] if job.get("handed") is True else []
+        watch([*job.get("parents", []), os.getppid()], [temporary, *handed])
         _run(job, tasks[job["task"]], channel, outputs)
     except InputError as error:
         channel.tell("error", kind="input", message=str(error)[:LONGEST_MESSAGE])

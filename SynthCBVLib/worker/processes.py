@@ -13,12 +13,30 @@ from pathlib import Path
 
 #: Seconds between two looks at whether the parents still live.
 WATCH_INTERVAL = 0.5
+#: How far behind the panel the worker stands: on Unix, and as a priority class of Windows.
+NICENESS, BELOW_NORMAL = 10, 0x4000
+
+
+def stand_back() -> None:
+    """Leave the computer to the panel whenever it has something to do; without it, work at full speed."""
+    if os.name == "nt":
+        import ctypes
+
+        kernel = ctypes.windll.kernel32  # type: ignore[attr-defined]
+        # Both are handles' size; without saying so, that of "this process" (-1) is cut to 32 bits.
+        kernel.GetCurrentProcess.restype = ctypes.c_void_p
+        kernel.SetPriorityClass(ctypes.c_void_p(kernel.GetCurrentProcess()), BELOW_NORMAL)
+        return
+    with contextlib.suppress(OSError):
+        os.nice(NICENESS)
+    with contextlib.suppress(OSError):  # some Linux desktops weigh whole sessions, and this one has its own
+        Path("/proc/self/autogroup").write_text(str(NICENESS), encoding="ascii")
+    with contextlib.suppress(OSError, AttributeError):  # Linux alone has it
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def lead_group() -> bool:
-    """Lead a process group, so that the whole tree can be ended at once; be polite to the panel."""
-    with contextlib.suppress(OSError, AttributeError):
-        os.nice(5)
+    """Lead a process group, so that the whole tree can be ended at once."""
     try:
         os.setsid()
     except AttributeError:
@@ -28,22 +46,23 @@ def lead_group() -> bool:
     return True
 
 
-def watch(parents: Sequence[int], temporary: Path) -> None:
+def watch(parents: Sequence[int], folders: Sequence[Path]) -> None:
     """End this process, whatever it is doing, once a parent is gone.
 
     Parameters
     ----------
     parents : sequence of int
         Ids of the processes that this one works for.
-    temporary : Path
-        Folder to remove at such an end.
+    folders : sequence of Path
+        What to remove at such an end.
     """
     started_by = os.getppid()
 
     def look() -> None:
         while all(alive(pid) for pid in parents) and os.getppid() == started_by:
             time.sleep(WATCH_INTERVAL)
-        shutil.rmtree(temporary, ignore_errors=True)
+        for folder in folders:
+            shutil.rmtree(folder, ignore_errors=True)
         if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
             os.killpg(os.getpid(), signal.SIGKILL)  # with whatever this process has started
         os._exit(1)

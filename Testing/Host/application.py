@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import sys
 import tempfile
 import types
@@ -183,6 +184,9 @@ class Host:
 
     def __init__(self) -> None:
         os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+        if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+            # An orderly end, so that temporary folders go.
+            signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
         try:
             from PySide6.QtWidgets import QApplication
         except ImportError as error:

@@ -75,6 +75,8 @@ class ctkCollapsibleButton(QAbstractButton):  # noqa: N801
             child.installEventFilter(self)
         self._forcing = True
         child.setVisible(bool(wanted) and not self._folded)
+        if wanted:  # else hiding it on purpose while this is folded would tell nobody
+            child.setAttribute(Qt.WA_WState_ExplicitShowHide, False)
         self._forcing = False
 
     def eventFilter(self, child: QObject, event: QEvent) -> bool:

@@ -208,12 +208,13 @@ def test_no_orphan_stays_when_the_parent_is_gone(start, tmp_path, named):
     """`parent` starts the worker itself; in Slicer a launcher stands between, so the job names the panel."""
     if named:
         panel = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
-        worker = start("slow", parents=[panel.pid])
+        worker = start("slow", parents=[panel.pid], handed=True)
         child = child_of(worker)
         panel.kill()
         panel.wait()
         assert wait_until(lambda: worker.poll() is not None)
         assert wait_until(lambda: not alive(child))
+        assert not (tmp_path / "job.json").exists()  # what the panel handed over
         return
     start("ivim").wait(60)  # writes the job file
     job = json.loads((tmp_path / "job.json").read_text())
@@ -236,3 +237,11 @@ def test_no_orphan_stays_when_the_parent_is_gone(start, tmp_path, named):
     parent.stdout.close()
     assert len(pids) == 2
     assert wait_until(lambda: not any(alive(pid) for pid in pids))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no niceness")
+def test_the_worker_stands_behind_the_panel():
+    code = "import os; from SynthCBVLib.worker.processes import stand_back; stand_back(); print(os.nice(0))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=REPOSITORY, capture_output=True, text=True,
+                          check=True)  # fmt: skip
+    assert int(done.stdout) == min(19, os.nice(0) + 10)

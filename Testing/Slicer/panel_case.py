@@ -23,6 +23,12 @@ def text(widget):
     return value() if callable(value) else value
 
 
+def tip(widget):
+    """A widget's tooltip, likewise."""
+    value = widget.toolTip
+    return value() if callable(value) else value
+
+
 def plain(browser):
     """What a text browser shows."""
     return browser.toPlainText()
@@ -71,6 +77,7 @@ class PanelCase(unittest.TestCase):
         self.ensure, module.ensure_packages = module.ensure_packages, lambda requirements: None
 
     def tearDown(self):
+        self.panel.onCancel()
         self.logic.cancel()
         self.logic.launch = self.original
         sys.modules["SynthCBV"].ensure_packages = self.ensure
@@ -87,8 +94,9 @@ class PanelCase(unittest.TestCase):
         return process
 
     def choose_ivim(self):
-        volumes = [image(100.0), image(80.0), image(30.0)]
-        self.parameters.dwi = series_to_volume(DiffusionSeries(sitk.Compose(volumes), (0, 100, 1000)), "DWI")
+        volumes = [image(level) for level in (100.0, 90.0, 80.0, 30.0)]
+        series = DiffusionSeries(sitk.Compose(volumes), (0, 50, 100, 1000))
+        self.parameters.dwi = series_to_volume(series, "DWI")
         self.parameters.t2w = image_to_volume(image(), "T2w")
 
     def run_behaviour(self, behaviour):
@@ -102,9 +110,9 @@ class PanelCase(unittest.TestCase):
         self.assertFalse(self.ui.cancelButton.isEnabled())
         self.assertTrue(self.ui.progressBar.isHidden())
         job = self.logic.runner.job
-        self.assertTrue(wait(lambda: not job.thread_alive, 10.0))
+        self.assertTrue(wait(job.tidy, 2.0))
         for process, folder in self.launched:
-            self.assertTrue(wait(lambda process=process: process.poll() is not None, 10.0))
+            self.assertIsNotNone(process.poll())
             self.assertFalse(folder.exists())
         self.assertEqual(list(Path(slicer.app.temporaryPath).glob("SynthCBV-*")), [])
 

@@ -19,7 +19,9 @@ from SynthCBVLib.scene.region_placing import OUTLINE, REGIONS, drawn_names, put_
 from SynthCBVLib.scene.tables import cohort_from_node
 
 UNIT = "multiple of the brain's mean rCBV"
-PROVENANCE = {"model": {"name": "asl", "weights_sha256": "ab" * 32}, "unit": UNIT, "reference": "T2w"}
+CARD = {"calibration": {"cases": 20, "ratios": 20, "ratio_quantiles": {"0.9": 4.0}}}
+MODEL = {"name": "asl", "weights_sha256": "ab" * 32, "card": CARD}
+PROVENANCE = {"model": MODEL, "unit": UNIT, "reference": "T2w"}
 
 
 @dataclass(frozen=True)
@@ -202,7 +204,8 @@ class SectionsTest(unittest.TestCase):
         self.assertGreater(self.ratio(), 3.0)
         shown = text(self.ui.ratioLabel)
         self.assertIn(f"<b>{self.ratio():.2f}</b>", shown)
-        self.assertIn("90 % interval", shown)
+        self.assertIn("90 % interval</td>", shown)
+        self.assertIn("the real ratio is expected within <b>", shown)
 
     def test_cancelled_proposals_change_nothing(self):
         self.choose_map()
@@ -245,7 +248,7 @@ class SectionsTest(unittest.TestCase):
         self.assertIn("Tumour 1", text(self.ui.regionsStatusLabel))
         interaction = slicer.mrmlScene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
         self.assertEqual(interaction.GetCurrentInteractionMode(), interaction.Place)
-        picker = self.panel.regionsSection.picker
+        picker = self.panel.regionsSection.stamper.picker
         for count, name in enumerate(REGIONS, start=1):
             side = -1 if name.startswith("Tumour") else 1
             place = vtk.vtkVector3d(-side * 36.0, -(18.0 + 14 * (count % 3 - 1)), 3.0)  # RAS
@@ -260,7 +263,7 @@ class SectionsTest(unittest.TestCase):
     def test_escape_ends_stamping_and_a_point_outside_is_told(self):
         self.choose_map()
         self.ui.stampButton.click()
-        picker = self.panel.regionsSection.picker
+        picker = self.panel.regionsSection.stamper.picker
         picker._node.AddControlPointWorld(vtk.vtkVector3d(900.0, 0.0, 0.0))
         self.assertTrue(wait(lambda: "outside the image" in text(self.ui.regionsStatusLabel), 10.0))
         self.assertFalse(picker.running)
@@ -353,6 +356,7 @@ class SectionsTest(unittest.TestCase):
         self.assertIn("Written to", text(self.ui.agreementStatusLabel))
         report = (files.place / "case-report.html").read_text(encoding="utf-8")
         self.assertIn(f"<strong>{self.ratio():.2f}</strong>", report)
+        self.assertIn("90% interval (conformal)", report)
         self.assertNotIn("P_01", report)
         self.assertTrue((files.place / "cohort-report.html").is_file())
         self.ui.openReportButton.click()

@@ -11,7 +11,7 @@ import slicer
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from panel_case import PanelCase, image, plain, text, wait
+from panel_case import PanelCase, image, plain, text, tip, wait
 
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.imaging.study import same_grid
@@ -49,7 +49,7 @@ class StudyTest(PanelCase):
         self.assertIs(self.parameters.t2w, node)
         self.assertEqual(text(self.ui.t2wStatus), "✓")
         slicer.mrmlScene.RemoveNode(node)
-        self.assertIsNone(self.parameters.t2w)
+        self.assertIsNone(self.logic.getParameterNode().t2w)
         self.assertEqual(text(self.ui.t2wStatus), "needed")
 
     def test_volumes_that_cannot_serve_are_told_at_once(self):
@@ -61,6 +61,7 @@ class StudyTest(PanelCase):
             (image_to_volume(flat, "flat"), "flat: the value 7 everywhere"),
             (image_to_volume(holes, "holes"), "holes: voxels that are not numbers"),
             (image_to_volume(tiny, "tiny"), "tiny: only 5 × 5 × 2 voxels"),
+            (image_to_volume(sitk.Compose([image()] * 2), "two"), "two: 2 volumes; needed: one volume"),
             (slicer.mrmlScene.AddNewNodeByClass("vtkMRMLScalarVolumeNode", "no data"), "without image data"),
         ):
             with self.subTest(words):
@@ -78,20 +79,55 @@ class StudyTest(PanelCase):
     def test_b_values_are_shown_and_asked_for(self):
         self.choose_ivim()
         self.assertTrue(self.ui.applyButton.isEnabled())
-        self.assertIn("From the DWI: 3 b-values", text(self.ui.bValuesSourceLabel))
+        self.assertIn("From the DWI: 4 b-values", text(self.ui.bValuesSourceLabel))
         self.ui.bValuesButton.click()
-        self.assertEqual(text(self.ui.bValuesEdit), "0 100 1000")
+        self.assertEqual(text(self.ui.bValuesEdit), "0 50 100 1000")
         self.assertIn("As typed", text(self.ui.bValuesSourceLabel))
         self.ui.bValuesEdit.setText("")
-        volumes = sitk.Compose([image(100.0), image(50.0)])
+        volumes = sitk.Compose([image(level) for level in (100.0, 90.0, 60.0, 50.0)])
         self.parameters.dwi = image_to_volume(volumes, "frames")
         self.assertIn("no b-values", text(self.ui.studyStatusLabel))
         self.assertFalse(self.ui.bValuesButton.isEnabled())
         self.assertFalse(self.ui.applyButton.isEnabled())
         self.ui.bValuesEdit.setText("0 x")
         self.assertIn("'0 x'", text(self.ui.studyStatusLabel))
-        self.ui.bValuesEdit.setText("0, 1000")
+        self.ui.bValuesEdit.setText("0, 50; 400 1000")
         self.assertTrue(self.ui.applyButton.isEnabled())
+
+    def test_b_values_that_cannot_serve_the_model_are_told_at_once(self):
+        self.choose_ivim()
+        self.assertEqual(text(self.ui.dwiStatus), "✓ note")  # the fit gives those that are missing
+        self.assertIn("predicted by the IVIM fit", tip(self.ui.dwiStatus))
+        for typed, words in (
+            ("20 50 100 1000", "Add the b = 0 images"),
+            ("0 0 1000 1000", "The fit needs at least 4"),
+            ("0 50 100 400", "too far beyond"),
+        ):
+            with self.subTest(typed):
+                self.ui.bValuesEdit.setText(typed)
+                self.assertEqual(text(self.ui.dwiStatus), "problem")
+                self.assertIn(words, text(self.ui.studyStatusLabel))
+                self.assertFalse(self.ui.applyButton.isEnabled())
+        self.ui.bValuesEdit.setText("")
+        self.assertEqual(text(self.ui.dwiStatus), "✓ note")
+        self.assertTrue(self.ui.applyButton.isEnabled())
+
+    def test_what_may_be_wrong_is_noted_at_once(self):
+        self.choose_ivim()
+        self.assertEqual(text(self.ui.t2wStatus), "✓")
+        below = image_to_volume(image() - 15.0, "below zero")
+        self.parameters.t2w = below
+        self.assertEqual(text(self.ui.t2wStatus), "✓ note")
+        self.assertIn("negative values", tip(self.ui.t2wStatus))
+        elsewhere = image()
+        elsewhere.SetOrigin((400.0, 0.0, 0.0))
+        self.parameters.t2w = image_to_volume(elsewhere, "elsewhere")
+        self.assertEqual(text(self.ui.t2wStatus), "✓")  # the reference itself
+        self.assertIn("holds only 0 % of the middle of elsewhere", tip(self.ui.dwiStatus))
+        self.assertTrue(self.ui.applyButton.isEnabled())
+        self.parameters.workflow = Workflow.ASL
+        self.parameters.t1w, self.parameters.cbf = image_to_volume(image(), "T1w"), below
+        self.assertEqual(text(self.ui.cbfStatus), "✓")  # a map may be below 0
 
     def test_a_digital_patient_is_chosen_in_all_rows(self):
         self.ui.patientButton.click()
@@ -101,7 +137,7 @@ class StudyTest(PanelCase):
         self.assertEqual(self.parameters.dwi.GetName(), "Digital 1 DWI")
         self.assertEqual(self.parameters.realMap.GetName(), "Digital 1 real rCBV")
         self.assertEqual(self.parameters.regions.GetSegmentation().GetNthSegment(0).GetName(), "Lesion")
-        self.assertIn("2 b-values", text(self.ui.bValuesSourceLabel))
+        self.assertIn("4 b-values", text(self.ui.bValuesSourceLabel))
         self.assertTrue(self.ui.patientProgressBar.isHidden())
         self.assert_ready_again()
 
@@ -223,7 +259,7 @@ class SceneTest(PanelCase):
         self.run_behaviour("quick")
         self.parameters.outputName = "Case 7"
         self.parameters.registration, self.parameters.seed = Method.KEEP, 17
-        self.ui.bValuesEdit.setText("0 100 900")
+        self.ui.bValuesEdit.setText("0 50 100 900")
         self.assertTrue(wait(lambda: not self.logic.running))
         self.ui.pairSelector.setCurrentIndex(1)
         results = plain(self.ui.findingsText), text(self.ui.registrationResultLabel)
@@ -240,7 +276,7 @@ class SceneTest(PanelCase):
         self.assertEqual(parameters.t2w.GetName(), "T2w")
         self.assertEqual(parameters.outputName, "Case 7")
         self.assertEqual((parameters.registration, parameters.seed), (Method.KEEP, 17))
-        self.assertEqual(text(self.ui.bValuesEdit), "0 100 900")
+        self.assertEqual(text(self.ui.bValuesEdit), "0 50 100 900")
         self.assertEqual(parameters.syntheticMap.GetName(), "SynthCBV synthetic rCBV")
         self.assertEqual((plain(self.ui.findingsText), text(self.ui.registrationResultLabel)), results)
         self.assertNotIn("DWI as registered", self.maps())

@@ -1,5 +1,6 @@
 """However a job ends, the panel is ready again and nothing stays: no process, no file, no half-made node."""
 
+import io
 import os
 import sys
 import time
@@ -31,6 +32,21 @@ MOMENTS = {
     "after the first map": ("quick", lambda t: t.made == 1),
     "after the second map": ("quick", lambda t: t.made == 2),
 }
+
+
+class Lingering:
+    """A process that takes its time to end."""
+
+    pid = 999_999_999
+
+    def __init__(self):
+        self.stdout, self.code, self.killed = io.StringIO(""), None, False
+
+    def poll(self):
+        return self.code
+
+    def kill(self):
+        self.killed = True
 
 
 class Moment:
@@ -113,6 +129,21 @@ class EndingTest(PanelCase):
         self.assertIn("without a result", text(self.ui.synthesisStatusLabel))
         self.assert_ready_again()
         self.assertTrue(wait(lambda: not group_lives(worker), 10.0))
+
+    def test_nothing_waits_for_a_worker_that_takes_its_time_to_end(self):
+        process, folders = Lingering(), []
+        self.logic.launch = lambda arguments: folders.append(Path(arguments[-1]).parent) or process
+        self.run_behaviour("quick")
+        self.assertTrue(wait(lambda: bool(folders)))
+        self.assertTrue(wait(lambda: self.logic.runner.job._worker is not None))
+        self.ui.cancelButton.click()
+        self.assertTrue(process.killed)
+        self.assertFalse(self.logic.running)
+        self.assertTrue(self.ui.applyButton.isEnabled())
+        self.assertTrue(folders[0].exists())  # the process may still write
+        process.code = -9
+        self.assertTrue(wait(lambda: not folders[0].exists(), 10.0))
+        self.assert_ready_again()
 
     def test_closing_the_scene_ends_the_synthesis(self):
         self.run_behaviour("slow")

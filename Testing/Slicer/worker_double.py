@@ -80,9 +80,9 @@ def simulate(job, teller, folder):
     image = sitk.GetImageFromArray(array)
     volumes = {name: Volume.of(image, name) for name in names}
     if "DWI" in volumes:
-        volumes["DWI"] = Volume.of(sitk.Compose([image, image * 0.5]), "DWI")
+        volumes["DWI"] = Volume.of(sitk.Compose([image, image * 0.9, image * 0.8, image * 0.5]), "DWI")
     volumes["outline"] = Volume.of(sitk.Cast(image > 0, sitk.sitkUInt8), "Lesion")
-    return Outcome({"patient": write_volumes(folder, volumes, {"b_values": [0.0, 800.0]})})
+    return Outcome({"patient": write_volumes(folder, volumes, {"b_values": [0.0, 50.0, 400.0, 800.0]})})
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from PIL import Image
 
 from SynthCBVLib.imaging.study import Modality
 from SynthCBVLib.phantom import DigitalPatient
-from SynthCBVLib.scene.results import PERFUSION_SCALE
+from SynthCBVLib.scene.colours import PERFUSION_SCALE
 
 SEED = 1
 #: Workflow -> the images on the left and on the right.

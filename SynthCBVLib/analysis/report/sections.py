@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from SynthCBVLib.analysis.calibrated_ratio import calibration_of, real_ratio_interval
+from SynthCBVLib.analysis.measured_ratio import SYNTHETIC
 from SynthCBVLib.analysis.report.content import CaseReport
 from SynthCBVLib.analysis.report.figures import overview, png
 from SynthCBVLib.analysis.report.html import number, picture, table, text, tree_rows
@@ -45,6 +47,10 @@ def ratios_section(case: CaseReport, cleaned: Callable[[Any], Any]) -> str:
     levels = {row.interval.level for row in case.ratios if row.interval is not None}
     header = ["Map", "T/WM ratio"]
     header += [f"{levels.pop():.0%} interval" if len(levels) == 1 else "Interval"] if levels else []
+    expected = next(
+        (real_ratio_interval(row, case.provenance) for row in case.ratios if row.map == SYNTHETIC), None
+    )
+    header += [f"{expected.level:.0%} interval (conformal)"] if expected else []
     header += ["Tumour mean", "White-matter mean", "Regions"]
     header += ["Difference from real"] if real else []
     rows = []
@@ -52,7 +58,9 @@ def ratios_section(case: CaseReport, cleaned: Callable[[Any], Any]) -> str:
         ratio, interval = row.ratio, row.interval
         cells = [text(cleaned(row.map)), f"<strong>{ratio.ratio:.2f}</strong>"]
         if "nterval" in header[2]:
-            cells.append("–" if interval is None else f"{interval.lower:.2f} to {text(_two(interval.upper))}")
+            cells.append(_from_to(interval))
+        if expected:
+            cells.append(_from_to(expected if row.map == SYNTHETIC else None))
         cells += [
             text(ratio.tumour),
             text(ratio.white_matter),
@@ -73,6 +81,12 @@ def ratios_section(case: CaseReport, cleaned: Callable[[Any], Any]) -> str:
         if any(row.interval is not None for row in case.ratios)
         else ""
     )
+    if expected:
+        n = calibration_of(case.provenance).get("ratios")
+        sure += (
+            f" The conformal interval is made to hold the real ratio in {expected.level:.0%} of patients "
+            f"like the {f'{n} ' if n else 'ones '}that the model was calibrated on."
+        )
     return (
         "<h3>Tumour-to-white-matter ratio</h3>\n"
         + table(header, rows, range(1, len(header)))
@@ -166,6 +180,10 @@ def _mean_sd(region: Any) -> str:
         return "–"
     spread = "" if region.sd != region.sd else f" ± {number(region.sd, 2)}"
     return text(number(region.mean, 3) + spread)
+
+
+def _from_to(interval: Any) -> str:
+    return "–" if interval is None else f"{interval.lower:.2f} to {text(_two(interval.upper))}"
 
 
 def _two(value: float) -> str:
