@@ -1,9 +1,9 @@
-"""Contralateral white-matter proposals: hot spots mirrored, then moved to the nearest normal white matter."""
+"""Contralateral white-matter proposals: hot spots mirrored, then moved to the nearest pure white matter."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from scipy import ndimage
 from SynthCBVLib.analysis.arrays import check_grid, inside_of, values_of
 from SynthCBVLib.analysis.regions.hot_spots import APART, SlicePlane, Spots, distance_from
 from SynthCBVLib.analysis.regions.stamp import AREA, disc_kernel
+from SynthCBVLib.analysis.regions.white_level import learn_white_matter
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.imaging.study import Modality
 
@@ -25,23 +26,57 @@ if TYPE_CHECKING:
 FROM_TUMOUR = 6.0
 FROM_MIDLINE = 4.0
 FROM_SURFACE = 3.0
-#: Demands on a disc, in this order: least share of white matter within it, and of it with the ring around.
-DEMANDS = ((0.97, 0.9), (0.95, 0.85), (0.9, 0.8), (0.8, 0.6))
-#: A disc may lie this much farther (mm) from the mirrored hot spot for each hundredth of white matter that it
-#: gains. What is around it does not count here: readers place regions near cortex too, and deep white matter
-#: alone would read 9 % lower.
-WAY_FOR_PURITY = 3.0
-#: The map's mean over a disc lies this close (relative) to its median in the slice's white matter, and its
-#: spread is at most this multiple of the median spread: vessels and cortex blur in from beside a disc.
-USUAL_MEAN = 0.3
-USUAL_SPREAD = 2.0
-#: Width of that ring, mm: what lies beside a disc blurs into a map of coarser voxels.
+#: Width of the ring around a disc that is looked at with it, mm: what lies beside a disc blurs into a map of
+#: coarser voxels, and thin white matter between grey is seldom pure.
 RING = 1.7
-#: White matter is the brighter tissue (True) or the darker one (False).
-_BRIGHT = {Modality.T1W: True, Modality.T1C: True, Modality.T2W: False, Modality.FLAIR: False,
-           Modality.DWI: False, Modality.CBF: False, Modality.RCBV: False}  # fmt: skip
-#: Share of the discs with the least spread that are looked at to learn the tissues' intensities.
-_CALM = 0.3
+#: Discs within this of white matter's intensity (in its difference from grey matter's) tell what is usual.
+NEAR_WHITE = 0.2
+#: This quantile of those discs' spread is noise: pure white matter has no less.
+NOISE = 0.05
+#: Where that quantile is above this (in the difference from grey matter's intensity), it may as well be a
+#: slice without pure white matter, which is told; it is .02 to .05 in digital patients' T2w.
+UNEVEN = 0.1
+
+
+@dataclass(frozen=True)
+class Demand:
+    """What is asked of a disc of white matter.
+
+    Intensities are relative to the difference between grey and white matter, spreads (standard deviations)
+    without noise.
+
+    Attributes
+    ----------
+    spread : float
+        Largest spread of the anatomical image over the disc. A border with grey matter or fluid, and a
+        mixture within voxels, show as spread before they show in the mean.
+    spread_around : float
+        Largest spread over the disc with its ring.
+    grey, beyond : float
+        Farthest that the mean lies toward grey matter and on the other side of white matter's median.
+    blood : float
+        Largest relative difference of the map's mean from its median in white matter of the slice.
+    blood_spread : float
+        Largest multiple of the median spread of the map over discs of white matter: vessels and cortex blur
+        in from beside a disc.
+    """
+
+    spread: float
+    spread_around: float
+    grey: float
+    beyond: float
+    blood: float
+    blood_spread: float
+
+    def times(self, factor: float) -> Demand:
+        """Give the demand with every limit wider."""
+        return Demand(*(factor * limit for limit in vars(self).values()))
+
+
+#: Tried in this order. Discs that only meet one after the first `TRUSTED` are told of.
+STRICT = Demand(0.035, 0.06, 0.08, 0.1, 0.2, 2.0)
+DEMANDS = (STRICT, STRICT.times(1.25), STRICT.times(1.6), STRICT.times(3.0))
+TRUSTED = 2
 
 
 def propose_white_matter(
@@ -57,8 +92,10 @@ def propose_white_matter(
 ) -> Spots:
     """Propose one region of contralateral normal-appearing white matter for each hot spot, in its slice.
 
-    Hot spots are mirrored at the mid-sagittal plane; the nearest disc is taken that is white matter by its
-    intensity, with what surrounds it, lies clear of lesion, mid-line and surface, and whose map is even.
+    Hot spots are mirrored at the mid-sagittal plane. Of the discs that lie clear of lesion, mid-line and
+    surface and are pure white matter (even in the anatomical image, with what surrounds them, at white
+    matter's intensity, and even and usual in the map), the nearest is taken: blood volume of white matter
+    changes from place to place, so the ratio is steadiest where its reference lies just opposite.
 
     Parameters
     ----------
@@ -77,7 +114,7 @@ def propose_white_matter(
     area : float
         Area of each region, mm².
     others : Mapping of Modality to sitk.Image, optional
-        More anatomical images on the same grid: a voxel is white matter if all of them say so. Deep grey
+        More anatomical images on the same grid: a disc is white matter if all of them say so. Deep grey
         matter is nearly as dark as white matter in T2w, and cortex blurs into T1w: the two together are surer
         than either.
 
@@ -100,21 +137,24 @@ def propose_white_matter(
     spacing = (reference.GetSpacing()[slices.axis], *pixel)
     clear = ndimage.distance_transform_edt(~tumour, sampling=spacing) > FROM_TUMOUR + radius
     other = clear & brain & (sides * side < -(FROM_MIDLINE + radius))
-    white = learn_white_matter(values, perfusion, other, pixel, area, contrast).share_of(values, pixel)
+    shares = [learn_white_matter(values, perfusion, other, pixel, area, contrast).share_of(values, pixel)]
     for modality, image in (others or {}).items():
         check_grid(image, f"{modality} image", reference, "anatomical image")
         more = slices.slices_of(values_of(image, f"{modality} image"))
-        learnt = learn_white_matter(more, perfusion, other & np.isfinite(more), pixel, area, modality)
-        white = np.minimum(white, learnt.share_of(more, pixel))
+        known = other & np.isfinite(more)
+        shares.append(learn_white_matter(more, perfusion, known, pixel, area, modality).share_of(more, pixel))
     found: list[tuple[int, int, int]] = []
-    worst = 0
+    discs: dict[int, _Discs] = {}
+    worst, noise = 0, 0.0
     for index in hot_spots.indices:
         number = int(index[slices.axis])
         mirrored = plane.mirror(np.array(reference.TransformIndexToPhysicalPoint([int(i) for i in index])))
         wanted = slices.spot(reference.TransformPhysicalPointToContinuousIndex(mirrored.tolist()))[1:]
         taken = [(r, c) for k, r, c in found if k == number]
-        spot, level = _nearest(white[number], perfusion[number], other[number], brain[number], wanted, taken,
-                               pixel, area)  # fmt: skip
+        if number not in discs:
+            discs[number] = _Discs([share[number] for share in shares], perfusion[number], other[number],
+                                   brain[number], pixel, area)  # fmt: skip
+        spot, level = discs[number].nearest(wanted, taken)
         if spot is None:
             raise InputError(
                 "white matter",
@@ -123,134 +163,12 @@ def propose_white_matter(
                 "Check the brain mask and the tumour segment, or place the regions by hand.",
             )
         found.append((number, *spot))
-        worst = max(worst, level)
+        worst, noise = max(worst, level), max(noise, discs[number].noise)
     return Spots(
         {f"White matter {i}": slices.stamped(spot, area) for i, spot in enumerate(found, start=1)},
         tuple(slices.index(spot) for spot in found),
-        tuple(_findings(worst)),
+        tuple(_findings(worst, noise)),
     )
-
-
-@dataclass(frozen=True)
-class WhiteMatter:
-    """Intensity of white matter throughout an image.
-
-    Attributes
-    ----------
-    level : ndarray (slice, row, column)
-        White matter's intensity with the receiver's slow changes.
-    grey : float
-        Grey matter's intensity relative to that level.
-    """
-
-    level: np.ndarray
-    grey: float
-
-    def share_of(self, values: np.ndarray, pixel: tuple[float, float]) -> np.ndarray:
-        """Give the share of white matter of each voxel (0 to 1): at white matter's level 1, at grey's 0.
-
-        What is as far on the other side of white matter's level, such as a vessel, counts as little.
-        """
-        calm = ndimage.gaussian_filter(values, (0.0, 0.6 / pixel[0], 0.6 / pixel[1]))
-        return np.clip(1 - np.abs(calm / self.level - 1) / abs(self.grey - 1), 0, 1)
-
-
-def learn_white_matter(
-    values: np.ndarray,
-    perfusion: np.ndarray,
-    usable: np.ndarray,
-    pixel: tuple[float, float],
-    area: float = AREA,
-    contrast: Modality | str | None = None,
-) -> WhiteMatter:
-    """Learn white matter's intensity from the calmest discs of the healthy side.
-
-    Discs of little spread are white matter or thick grey matter. They are parted into two by Otsu's
-    threshold; white matter is the brighter or darker part as `contrast` has it. A quadratic in space takes up
-    the receiver's sensitivity.
-
-    Parameters
-    ----------
-    values, perfusion : ndarray (slice, row, column)
-        Anatomical image and map.
-    usable : ndarray of bool
-        Healthy side of the brain.
-    pixel : tuple of float
-        Height and width of a pixel, mm.
-    area : float
-        Area of the discs, mm².
-    contrast : Modality or str, optional
-        What `values` is.
-
-    Raises
-    ------
-    InputError
-        If there is too little brain on the healthy side, or no contrast in it.
-    """
-    from skimage.filters import threshold_otsu
-
-    kernel = disc_kernel(pixel, area)
-    mean, square, share, flow = (
-        _convolved(part, kernel)
-        for part in (
-            np.where(usable, values, 0),
-            np.where(usable, values, 0) ** 2,
-            usable.astype(float),
-            np.where(usable & np.isfinite(perfusion), perfusion, 0),
-        )
-    )
-    whole = (share > 0.99) & (mean > 0)
-    if whole.sum() < 200:
-        raise InputError(
-            "healthy side of the brain", f"{int(whole.sum())} places for a region",
-            "a brain mask with both halves",
-            "Check the brain mask and the tumour segment, or place the regions by hand.",
-        )  # fmt: skip
-    spread = np.sqrt(np.maximum(square - mean**2, 0))
-    at = np.argwhere(whole & (spread <= np.quantile(spread[whole], _CALM)))
-    logs, blood = np.log(mean[tuple(at.T)]), flow[tuple(at.T)]
-    low, high = np.quantile(logs, [0.01, 0.99])
-    if not high > low:
-        raise InputError("anatomical image", "one value only", "grey and white matter of different intensity")
-    bulk = (logs >= low) & (logs <= high)
-    bright = _bright(logs[bulk], blood[bulk], contrast)
-    basis = _quadratic(at, values.shape)
-    trend = np.zeros(len(logs))
-    for _ in range(4):
-        flat = logs - trend
-        edge = threshold_otsu(flat[bulk], nbins=128)
-        ours = bulk & ((flat > edge) if bright else (flat < edge))
-        middle = np.median(flat[ours])
-        width = 2.5 * 1.4826 * np.median(np.abs(flat[ours] - middle)) + 1e-9
-        core = ours & (np.abs(flat - middle) <= width)
-        solution = np.linalg.lstsq(basis[core], logs[core], rcond=None)[0]
-        trend = basis @ solution
-        trend -= trend[core].mean()
-    grey = bulk & ((flat < edge) if bright else (flat > edge))
-    everywhere = np.argwhere(np.ones(values.shape, bool))
-    level = np.exp(_quadratic(everywhere, values.shape) @ solution).reshape(values.shape)
-    ratio = math.exp(float(np.median(flat[grey]) - np.median(flat[core])))
-    return WhiteMatter(level, ratio)
-
-
-def _bright(logs: np.ndarray, blood: np.ndarray, contrast: Modality | str | None) -> bool:
-    """Tell whether white matter is the brighter tissue: of grey and white it has less blood."""
-    known = None if contrast is None else _BRIGHT.get(Modality(contrast))
-    if known is not None:
-        return known
-    ranks = [np.argsort(np.argsort(part)) for part in (logs, blood)]
-    return bool(np.corrcoef(*ranks)[0, 1] < 0)
-
-
-def _quadratic(at: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Give the ten terms of a quadratic in three axes, each axis from -1 to 1."""
-    z, y, x = (2 * at[:, axis] / max(shape[axis] - 1, 1) - 1 for axis in range(3))
-    one = np.ones(len(at))
-    return np.stack([one, x, y, z, x * x, y * y, z * z, x * y, x * z, y * z], axis=1)
-
-
-def _convolved(volume: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    return ndimage.convolve(volume.astype(float), kernel[None], mode="constant")
 
 
 def _side(sides: np.ndarray, hot_spots: Spots, slices: SlicePlane) -> float:
@@ -260,60 +178,104 @@ def _side(sides: np.ndarray, hot_spots: Spots, slices: SlicePlane) -> float:
     return 1.0 if total >= 0 else -1.0
 
 
-def _nearest(
-    white: np.ndarray,
-    perfusion: np.ndarray,
-    other: np.ndarray,
-    brain: np.ndarray,
-    wanted: tuple[float, float],
-    taken: list[tuple[int, int]],
-    pixel: tuple[float, float],
-    area: float,
-) -> tuple[tuple[int, int] | None, int]:
-    """Find the disc of white matter nearest to the mirrored hot spot, and which demand it meets."""
-    radius = math.sqrt(area / math.pi)
-    kernel = disc_kernel(pixel, area)
-    wide = disc_kernel(pixel, math.pi * (radius + RING) ** 2)
-    within = ndimage.convolve(white, kernel, mode="constant")
-    around = ndimage.convolve(white, wide, mode="constant")
-    depth = ndimage.distance_transform_edt(np.pad(brain, 1), sampling=pixel)[1:-1, 1:-1]
-    clear = distance_from(white.shape, taken, pixel) > APART * radius
-    usable = other & clear & (depth > FROM_SURFACE + radius)
-    away = distance_from(white.shape, [wanted], pixel)
-    even = _even(perfusion, kernel, usable & (within >= DEMANDS[0][0]))
-    for level, (least, least_around) in enumerate(DEMANDS):
-        allowed = usable & even & (within >= least) & (around >= least_around)
-        if allowed.any():
-            cost = away - 100 * WAY_FOR_PURITY * within
-            best = int(np.argmin(np.where(allowed, cost, np.inf)))
-            return (best // white.shape[1], best % white.shape[1]), level
-    return None, len(DEMANDS)
+class _Discs:
+    """The discs around each pixel of one slice, and which of them meet each demand."""
+
+    def __init__(
+        self,
+        shares: Sequence[np.ndarray],
+        perfusion: np.ndarray,
+        other: np.ndarray,
+        brain: np.ndarray,
+        pixel: tuple[float, float],
+        area: float,
+    ) -> None:
+        self.pixel, self.radius = pixel, math.sqrt(area / math.pi)
+        kernel = disc_kernel(pixel, area)
+        wide = disc_kernel(pixel, math.pi * (self.radius + RING) ** 2)
+        depth = ndimage.distance_transform_edt(np.pad(brain, 1), sampling=pixel)[1:-1, 1:-1]
+        known = np.isfinite(perfusion) & (perfusion > 0)
+        whole = ndimage.convolve(known.astype(float), kernel, mode="constant") > 0.99
+        self.usable = other & whole & (depth > FROM_SURFACE + self.radius)
+        blood, blood_spread = _moments(np.where(known, perfusion, 0.0), kernel)
+        self.allowed = [np.zeros_like(self.usable)] * len(DEMANDS)
+        self.noise = 0.0
+        if not self.usable.any():
+            return
+        tissue = [_Tissue(share, self.usable, kernel, wide) for share in shares]
+        self.noise = max(part.noise for part in tissue)
+        usual = np.logical_and.reduce([part.even for part in tissue])
+        if not usual.any():
+            usual = self.usable
+        middle, calm = float(np.median(blood[usual])), float(np.median(blood_spread[usual]))
+        self.allowed = [
+            self.usable
+            & np.logical_and.reduce([part.meets(demand) for part in tissue])
+            & (np.abs(blood / middle - 1) <= demand.blood)
+            & (blood_spread <= demand.blood_spread * calm)
+            for demand in DEMANDS
+        ]
+
+    def nearest(
+        self, wanted: tuple[float, float], taken: list[tuple[int, int]]
+    ) -> tuple[tuple[int, int] | None, int]:
+        """Find the disc nearest to a point and clear of others, and the number of the demand it meets."""
+        away = distance_from(self.usable.shape, [wanted], self.pixel)
+        clear = distance_from(self.usable.shape, taken, self.pixel) > APART * self.radius
+        for level, allowed in enumerate(self.allowed):
+            here = allowed & clear
+            if here.any():
+                best = int(np.argmin(np.where(here, away, np.inf)))
+                return (best // away.shape[1], best % away.shape[1]), level
+        return None, len(self.allowed)
 
 
-def _even(perfusion: np.ndarray, kernel: np.ndarray, candidates: np.ndarray) -> np.ndarray:
-    """Find where a map is even over a disc and its mean is usual among the candidates."""
-    finite = np.isfinite(perfusion) & (perfusion > 0)
-    values = np.where(finite, perfusion, 0)
+class _Tissue:
+    """Spread and mean of white matter's share over discs, noise and the slice's level taken off."""
+
+    def __init__(self, share: np.ndarray, usable: np.ndarray, kernel: np.ndarray, wide: np.ndarray) -> None:
+        mean, spread = _moments(np.nan_to_num(share), kernel)
+        _, around = _moments(np.nan_to_num(share), wide)
+        near = usable & (np.abs(mean - 1) < NEAR_WHITE)
+        if not near.any():
+            near = usable
+        self.noise = float(np.quantile(spread[near], NOISE))
+        self.spread, self.around = (
+            np.sqrt(np.maximum(part**2 - np.quantile(part[near], NOISE) ** 2, 0)) for part in (spread, around)
+        )
+        even = near & (self.spread <= STRICT.spread) & (self.around <= STRICT.spread_around)
+        #: Discs that are white matter most likely: they tell its level, and what is usual of the map.
+        self.even = even if even.any() else near
+        self.level = mean - float(np.median(mean[self.even]))
+
+    def meets(self, demand: Demand) -> np.ndarray:
+        return (
+            (self.spread <= demand.spread)
+            & (self.around <= demand.spread_around)
+            & (self.level >= -demand.grey)
+            & (self.level <= demand.beyond)
+        )
+
+
+def _moments(values: np.ndarray, kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give mean and standard deviation over the kernel around each pixel."""
     mean = ndimage.convolve(values, kernel, mode="constant")
     square = ndimage.convolve(values**2, kernel, mode="constant")
-    filled = ndimage.convolve(finite.astype(float), kernel, mode="constant") > 0.99
-    if not (candidates & filled).any():
-        return filled
-    spread = np.sqrt(np.maximum(square - mean**2, 0))
-    usual, calm = np.median(mean[candidates & filled]), np.median(spread[candidates & filled])
-    return filled & (np.abs(mean / usual - 1) <= USUAL_MEAN) & (spread <= USUAL_SPREAD * calm)
+    return mean, np.sqrt(np.maximum(square - mean**2, 0))
 
 
-def _findings(worst: int) -> list[Finding]:
+def _findings(worst: int, noise: float) -> list[Finding]:
     from SynthCBVLib.imaging.quality import Finding
 
-    if worst < 2:
-        return []
-    return [
-        Finding(
-            "warning",
-            None,
-            "A white-matter region may hold some grey matter or CSF.",
-            "Look whether it lies in white matter, and move it if not.",
+    remedy = "Look whether it lies in white matter, and move it if not."
+    findings = []
+    if worst >= TRUSTED:
+        what = "A white-matter region may hold some grey matter or CSF."
+        findings.append(Finding("warning", None, what, remedy))
+    if noise > UNEVEN:
+        what = (
+            f"In the slice of the white-matter regions the image is so noisy or uneven ({noise:.0%} of the "
+            "contrast of grey and white matter) that pure white matter cannot be told surely."
         )
-    ]
+        findings.append(Finding("warning", None, what, remedy.replace("it lies", "each region lies")))
+    return findings

@@ -1,0 +1,162 @@
+"""White matter opposite hot spots: pure, usual and nearest, whatever the noise and the scale."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import SimpleITK as sitk
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from SynthCBVLib.analysis.regions import white_matter
+from SynthCBVLib.analysis.regions.hot_spots import Spots, propose_tumour
+from SynthCBVLib.analysis.regions.midsagittal import SagittalPlane
+from SynthCBVLib.analysis.regions.white_level import learn_white_matter
+from SynthCBVLib.analysis.regions.white_matter import DEMANDS, STRICT, propose_white_matter
+from SynthCBVLib.errors import InputError
+from SynthCBVLib.imaging.study import Modality
+
+WARNING = "may hold some grey matter or CSF"
+UNSURE = "cannot be told surely"
+
+
+def array(image: sitk.Image) -> np.ndarray:
+    return sitk.GetArrayFromImage(image)
+
+
+def like(values: np.ndarray, image: sitk.Image) -> sitk.Image:
+    made = sitk.GetImageFromArray(values.astype(np.float32))
+    made.CopyInformation(image)
+    return made
+
+
+@pytest.fixture(scope="module")
+def plane(head) -> SagittalPlane:
+    return SagittalPlane(tuple(head.normal), head.offset)
+
+
+@pytest.fixture(scope="module")
+def hot(head) -> Spots:
+    return propose_tumour(head.rcbv, head.tumour, mask=head.mask)
+
+
+def proposed(head, hot, plane, *, t2w=None, rcbv=None, others=None) -> Spots:
+    return propose_white_matter(
+        t2w or head.t2w, rcbv or head.rcbv, hot, head.tumour, plane, head.mask, Modality.T2W, others=others
+    )
+
+
+def least_white(head, spots: Spots) -> float:
+    return min(head.white[array(mask) > 0].mean() for mask in spots.masks.values())
+
+
+def away_from(image: sitk.Image, index) -> np.ndarray:
+    """Distance (mm) of each voxel of the index's slice from it; inf in other slices."""
+    i, j, k = index
+    rows, columns = np.indices(image.GetSize()[1::-1])
+    away = np.full(image.GetSize()[::-1], np.inf)
+    away[k] = np.hypot((rows - j) * image.GetSpacing()[1], (columns - i) * image.GetSpacing()[0])
+    return away
+
+
+def test_where_the_mirror_is_pure_the_disc_lies_there(head, hot, plane):
+    spots = proposed(head, hot, plane)
+    assert spots.findings == ()
+    assert least_white(head, spots) == 1.0
+    for source, index in zip(hot.indices, spots.indices, strict=True):
+        mirrored = plane.mirror(np.array(head.t2w.TransformIndexToPhysicalPoint([int(i) for i in source])))
+        (i, j, _) = head.t2w.TransformPhysicalPointToContinuousIndex(mirrored.tolist())
+        # The drawn white matter is wide there; what is left is the other discs' room and the nuclei nearby.
+        assert 2.0 * math.hypot(index[0] - i, index[1] - j) < 14
+
+
+def test_a_lump_without_contrast_in_the_mean_is_left_by_its_spread(head, hot, plane):
+    """Half darker, half brighter than white matter: its mean over a disc is white matter's."""
+    first = proposed(head, hot, plane).indices[0]
+    lump = away_from(head.t2w, first) < 8
+    checks = np.indices(lump.shape).sum(0) % 2 * 2 - 1
+    t2w = array(head.t2w) * np.where(lump, 1 + 0.25 * checks, 1)
+    spots = proposed(head, hot, plane, t2w=like(t2w, head.t2w))
+    assert spots.findings == ()
+    for index in spots.indices:
+        assert away_from(head.t2w, first)[index[::-1]] > 8
+    assert (
+        away_from(head.t2w, first)[spots.indices[0][::-1]] < 8 + 2.8 + 1.7 + 8
+    )  # but no farther than needed
+
+
+@pytest.mark.parametrize("factor", [0.6, 1.5])
+def test_white_matter_of_unusual_blood_volume_is_left(head, hot, plane, factor):
+    first = proposed(head, hot, plane).indices[0]
+    patch = away_from(head.t2w, first) < 7
+    rcbv = like(array(head.rcbv) * np.where(patch, factor, 1), head.rcbv)
+    for mask in proposed(head, hot, plane, rcbv=rcbv).masks.values():
+        assert array(rcbv)[array(mask) > 0].mean() == pytest.approx(1.0, abs=0.2)
+
+
+def test_noise_of_the_image_is_no_impurity(head, hot, plane):
+    """With more noise than the spread that is allowed, white matter is found, and pure."""
+    noise = np.random.default_rng(5).standard_normal(array(head.t2w).shape)
+    noisy = like(array(head.t2w) * (1 + 0.1 * noise), head.t2w)
+    spots = proposed(head, hot, plane, t2w=noisy)
+    assert least_white(head, spots) >= 0.95
+
+
+def test_where_nothing_is_pure_it_is_said(head, hot, plane):
+    """Every third pixel of the slice's white matter is grey, so every disc holds some."""
+    number = hot.indices[0][2]
+    strewn = np.indices(array(head.t2w).shape[1:]).sum(0) % 3 == 0
+    t2w = array(head.t2w).copy()
+    t2w[number] = np.where(strewn & head.white[number], 520.0, t2w[number])
+    spots = proposed(head, hot, plane, t2w=like(t2w, head.t2w))
+    assert any(UNSURE in finding.what for finding in spots.findings)
+
+
+def test_a_disc_that_only_meets_a_weak_demand_is_told_of(head, hot, plane, monkeypatch):
+    never = STRICT.times(0)
+    monkeypatch.setattr(white_matter, "DEMANDS", (never, STRICT))
+    assert proposed(head, hot, plane).findings == ()
+    monkeypatch.setattr(white_matter, "DEMANDS", (never, never, STRICT))
+    assert [WARNING in finding.what for finding in proposed(head, hot, plane).findings] == [True]
+    monkeypatch.setattr(white_matter, "DEMANDS", (never,))
+    with pytest.raises(InputError, match="none found on the other side in slice"):
+        proposed(head, hot, plane)
+
+
+def test_a_second_image_rules_out_what_the_first_does_not_show(head, hot, plane):
+    """Grey matter that T2w shows as white matter (as deep nuclei are, nearly) shows in T1w."""
+    first = proposed(head, hot, plane).indices[0]
+    lump = away_from(head.t1w, first) < 7
+    t1w = like(np.where(lump, array(head.t1w) * 380 / 600, array(head.t1w)), head.t1w)
+    for mask in proposed(head, hot, plane, others={Modality.T1W: t1w}).masks.values():
+        assert not (lump & (array(mask) > 0)).any()
+
+
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(scale=st.floats(1e-3, 1e3), blood=st.floats(1e-2, 1e2))
+def test_units_of_image_and_map_do_not_matter(head, hot, plane, scale, blood):
+    scaled = proposed(
+        head, hot, plane, t2w=like(array(head.t2w) * scale, head.t2w),
+        rcbv=like(array(head.rcbv) * blood, head.rcbv),
+    )  # fmt: skip
+    assert scaled.indices == proposed(head, hot, plane).indices
+
+
+def test_demands_only_get_weaker():
+    for stricter, weaker in itertools.pairwise(DEMANDS):
+        assert all(vars(weaker)[name] > limit for name, limit in vars(stricter).items())
+
+
+def test_share_is_one_in_white_matter_and_nought_in_grey(head, plane):
+    """Without the receiver's changes the two levels are the painted ones, on either side of 1."""
+    sides = plane.distance_map(head.t2w)
+    healthy = (array(head.mask) > 0) & (sides > 7)
+    pixel = head.t2w.GetSpacing()[1::-1]
+    learnt = learn_white_matter(array(head.t2w), array(head.rcbv), healthy, pixel, contrast=Modality.T2W)
+    assert learnt.grey == pytest.approx(520 / 300, rel=0.03)
+    share = learnt.share_of(array(head.t2w).astype(float), pixel)
+    assert np.median(share[healthy & head.white]) == pytest.approx(1, abs=0.03)
+    assert np.median(share[healthy & (array(head.rcbv) < 0.5)]) < 0  # fluid, beyond grey matter
