@@ -49,7 +49,7 @@ weights: $(INSTALLED)
 	$(TRAIN) --ssim 1 $(IVIM) --steps 800 --validate-every 400 --learning-rate 5e-4 $(WIDE) --set strip=0.1 --set emphasis=30 --from runs/ivim-3.safetensors --out runs/ivim-4.safetensors
 	$(TRAIN) --ssim 1 $(IVIM) --steps 8000 --validate-every 800 --learning-rate 1e-3 $(WIDE) --set warmup=100 --set strip=0.1 --set emphasis=60 --from runs/ivim-4.safetensors --out SynthCBVLib/weights/ivim.safetensors
 	$(TRAIN) --ssim 0.5 $(ASL) --steps 1400 --validate-every 350 --out runs/asl-1.safetensors
-	$(TRAIN) --ssim 1 $(ASL) --steps 800 --validate-every 400 --learning-rate 8e-4 $(AS_THEY_ARE) --set drop=0.3 --from runs/asl-1.safetensors --out runs/asl-2.safetensors
+	$(TRAIN) --ssim 1 $(ASL) --steps 1600 --validate-every 400 --learning-rate 8e-4 $(AS_THEY_ARE) --set drop=0.3 --from runs/asl-1.safetensors --out runs/asl-2.safetensors
 	$(TRAIN) --ssim 1 $(ASL) --steps 600 --validate-every 150 --learning-rate 8e-4 $(DEEP) --set drop=0.3 --from runs/asl-2.safetensors --out runs/asl-3.safetensors
 	$(TRAIN) --ssim 1 $(ASL) --steps 2200 --validate-every 220 --learning-rate 1.2e-3 $(DEEP) --set drop=0.25 --set strip=0.1 --set emphasis=30 --from runs/asl-3.safetensors --out SynthCBVLib/weights/asl.safetensors
 

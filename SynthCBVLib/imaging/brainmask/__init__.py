@@ -26,6 +26,8 @@ SHADING_ROUNDS = 3
 CONSTANT_SHARE = 0.3
 #: With skull the brain fills about .65 of the upper head, without it all but the supposed scalp.
 STRIPPED_SHARE = 0.79
+#: Where it fills more than this, the scalp is too dark to be seen (EPI with suppressed fat) or was cut off.
+SCALP_SHARE = 0.85
 #: Rim of what was cut out, as a fraction of the deep brain's median.
 CUT_EDGE = 0.05
 #: What was cut out is the mask unless it is this much larger than its tissue: then much else was left in it.
@@ -37,11 +39,11 @@ LOOSE_CLOSING = 12.0
 _T1 = Limits(0.45, 1.6)
 _LIMITS = {
     None: _T1,
-    Modality.T1W: _T1,
+    Modality.T1W: Limits(0.45, 1.6, fat_is_alone=True),
     Modality.T1C: _T1,
     Modality.FLAIR: Limits(0.6, 1.6),
     Modality.T2W: Limits(0.7),
-    Modality.DWI: Limits(0.6),
+    Modality.DWI: Limits(0.6, scalp_is_dark=True),
 }
 
 
@@ -100,7 +102,11 @@ def _structural(image: sitk.Image, limits: Limits, cut: bool, name: str) -> tupl
         brain = coarse.inside_skull(depth, shading, limits)
         _require(brain, coarse, name, "no brain found")
         shading = coarse.shading(brain)
-    loose = cut and _fills(brain, head)
+    share = _share(brain, head)
+    scalp = share < SCALP_SHARE and not limits.scalp_is_dark
+    if scalp:
+        depth = coarse.depth_below_hidden_top(head)
+    loose = cut and share > STRIPPED_SHARE
     if loose:
         rest = coarse.cut_out(CUT_EDGE * level)
         # No scalp to keep away from
@@ -110,7 +116,9 @@ def _structural(image: sitk.Image, limits: Limits, cut: bool, name: str) -> tupl
             return work, work.cut_out(CUT_EDGE * level)
     work = Volume(_around(_coarser(image, WORKING_SPACING), head, coarse.image))
     fine_shading = _onto(shading, coarse.image, work.image)
-    brain = work.inside_skull(_onto(depth, coarse.image, work.image), fine_shading, limits, lesions=True)
+    brain = work.inside_skull(
+        _onto(depth, coarse.image, work.image), fine_shading, limits, True, scalp and not loose
+    )
     if limits.fluid_is_bright and brain.any():
         brain = work.without_fluid_rim(brain, fine_shading)
     if loose:
@@ -130,11 +138,11 @@ def _cut_out(values: np.ndarray) -> bool:
     return bool(np.count_nonzero(values == values.min()) > CONSTANT_SHARE * values.size)
 
 
-def _fills(brain: np.ndarray, head: np.ndarray) -> bool:
-    """Tell whether the brain is nearly all there is in the slices of its upper two thirds."""
+def _share(brain: np.ndarray, head: np.ndarray) -> float:
+    """Tell how much of the head is brain in the slices of its upper two thirds."""
     slices = np.flatnonzero(brain.any((1, 2)))
     upper = slice(slices[len(slices) // 3], slices[-1] + 1)
-    return bool(brain[upper].sum() > STRIPPED_SHARE * head[upper].sum())
+    return float(brain[upper].sum() / head[upper].sum())
 
 
 def _coarser(image: sitk.Image, spacing: float) -> sitk.Image:

@@ -13,12 +13,15 @@ from scipy import ndimage
 THINNEST_SCALP = 5.0
 THICKEST_SCALP = 18.0
 THINNEST_SKULL = 3.5
-#: So much (mm) of a head that is cut off by the image's top is reckoned with; its slope is taken over so much.
+#: So much (mm) of a head beyond the image's top is reckoned with; its slope is taken over so much.
 HIDDEN_TOP = 40.0
 TOP_SLOPE = 8.0
 #: Bridges of vessels, nerves and dura between brain and scalp up to twice this thick are cut (mm).
 BRIDGE_RADIUS = 4.0
+#: Where the scalp is seen, nothing that survives the cut lies nearer to the head's surface than this (mm).
 CORE_DEPTH = THINNEST_SCALP + BRIDGE_RADIUS
+#: A rim may be this much (mm) thicker than what was cut, as voxels are coarse; marrow along it is no rim.
+RIM_SLACK = 1.5
 #: Sulci and vessels up to twice this wide belong to the brain (mm).
 SULCUS_RADIUS = 6.0
 #: Lesions at the surface are at least this fraction of the darkest tissue, and at most twice this wide (mm).
@@ -47,10 +50,17 @@ class Limits:
         Tissue is brighter.
     fat : float
         Fat near the surface is brighter; infinite where fluid is the brightest.
+    fat_is_alone : bool
+        Nothing else is as bright, so that what is connected to the scalp's fat is fat however deep it lies.
+    scalp_is_dark : bool
+        The scalp cannot be told from air (EPI, long echo times with suppressed fat), so that depths below it
+        are not known.
     """
 
     darkest: float
     fat: float = np.inf
+    fat_is_alone: bool = False
+    scalp_is_dark: bool = False
 
     @property
     def fluid_is_bright(self) -> bool:
@@ -83,11 +93,14 @@ class Volume:
         threshold.Execute(sitk.GetImageFromArray(roots))
         tissue = roots > 0.8 * threshold.GetThreshold()
         head = self.filled(self.closed(self.largest(tissue), 8.0))
-        whole = np.concatenate([head, self.above(head)])
-        return head, self.distance(whole)[: len(head)]
+        return head, self.distance(head)
 
-    def above(self, head: np.ndarray) -> np.ndarray:
-        """Go on with a head that the image's top cuts off, or the scalp there would seem deep.
+    def depth_below_hidden_top(self, head: np.ndarray) -> np.ndarray:
+        """Depth (mm) in a head that the image's top cuts off, where `head` takes the scalp for deep."""
+        return self.distance(np.concatenate([head, self._hidden_top(head)]))[: len(head)]
+
+    def _hidden_top(self, head: np.ndarray) -> np.ndarray:
+        """Go on with a head above the image.
 
         Near the top of a rounded body the area of its slices falls in proportion to the height; which voxels
         are lost first is told by how the outline moved over the last slices.
@@ -126,7 +139,12 @@ class Volume:
         return (median * np.exp(total / (weight + SHADING_PRIOR))).astype(np.float32)
 
     def inside_skull(
-        self, depth: np.ndarray, shading: np.ndarray, limits: Limits, lesions: bool = False
+        self,
+        depth: np.ndarray,
+        shading: np.ndarray,
+        limits: Limits,
+        lesions: bool = False,
+        scalp: bool = False,
     ) -> np.ndarray:
         """Find the brain as the largest deep tissue once its bridges to the scalp are cut.
 
@@ -139,19 +157,28 @@ class Volume:
         limits : Limits
         lesions : bool
             Also search dark lesions at the surface.
+        scalp : bool
+            The scalp is seen, so that depths are right: nothing near the surface starts the brain, and
+            layers of marrow along it are cut off.
         """
         relative = self.smooth / shading
         not_scalp = depth > THINNEST_SCALP
         if np.isfinite(limits.fat):
-            fat = self.largest((depth < THICKEST_SCALP) & (relative > limits.fat))
+            bright = relative > limits.fat
+            fat = self.largest(bright & (depth < THICKEST_SCALP))
+            if limits.fat_is_alone:
+                fat = ndimage.binary_propagation(fat, mask=bright)
             if fat.any():
                 not_scalp &= self.distance(~fat) > THINNEST_SKULL
         tissue = not_scalp & (relative > limits.darkest)
-        core = self.largest((self.distance(tissue) > BRIDGE_RADIUS) & (depth > CORE_DEPTH))
+        core = self.largest((self.distance(tissue) > BRIDGE_RADIUS) & (depth > (CORE_DEPTH if scalp else 0)))
         core &= self.height > self.top(core) - BRAIN_HEIGHT
         if not core.any():
             return core
-        brain = self.closed(self.regrown(core, tissue))
+        brain = self.regrown(core, tissue)
+        if scalp:
+            brain &= self.distance(~core) <= BRIDGE_RADIUS + RIM_SLACK
+        brain = self.closed(brain)
         if lesions:
             # Darker than tissue, but not as dark as skull
             dark = not_scalp & (relative > LESION_DARKNESS * limits.darkest) & ~brain

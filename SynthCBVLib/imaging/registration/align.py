@@ -122,7 +122,8 @@ def register(
     start, found, done = _contest(levels, starts, trusted)
     for number in range(done, len(levels)):
         progress(0.2 + 0.6 * number / len(levels), f"Aligning at {LEVELS[number]:g} mm")
-        found = levels[number].optimised(found)
+        last = number == len(levels) - 1
+        found = _besides_size(levels[number], found, centre) if last else levels[number].optimised(found)
     if model == "affine":
         progress(0.75, "Aligning with scale and shear")
         found = _affine_of(found)
@@ -170,6 +171,25 @@ def _checked(image: sitk.Image, name: str) -> sitk.Image:
     if array.min() == array.max():
         raise InputError(name, f"the value {array.flat[0]:g} in all voxels", "an image with contrast")
     return settled(sitk.Cast(image, sitk.sitkFloat32))
+
+
+def _besides_size(level: Level, start: sitk.Euler3DTransform, centre: np.ndarray) -> sitk.Euler3DTransform:
+    """Optimise pose and size together and give the pose alone.
+
+    Vessels and fluid on the brain's surface make it seem larger in one contrast than in the other. Where the
+    field of view shows the top of the head but not its bottom, a rigid fit takes that for a shift.
+    """
+    middle = centre.tolist()
+    similar = sitk.Similarity3DTransform()
+    similar.SetCenter(middle)
+    similar.SetMatrix(start.GetMatrix(), 1e-6)
+    similar.SetTranslation(np.subtract(start.TransformPoint(middle), middle).tolist())
+    found = level.optimised(similar)
+    rigid = sitk.Euler3DTransform()
+    rigid.SetCenter(middle)
+    rigid.SetMatrix((np.array(found.GetMatrix()) / found.GetScale()).tolist(), 1e-6)
+    rigid.SetTranslation(found.GetTranslation())
+    return rigid
 
 
 def _affine_of(rigid: sitk.Euler3DTransform) -> sitk.AffineTransform:

@@ -5,6 +5,7 @@ from scipy import ndimage
 
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.imaging.brainmask import brain_mask
+from SynthCBVLib.imaging.brainmask.volume import Limits, Volume
 from SynthCBVLib.imaging.files import read_image
 from SynthCBVLib.imaging.study import Modality, join_series, like, same_grid
 from SynthCBVLib.phantom import DigitalPatient
@@ -61,6 +62,50 @@ def test_shading_along_the_head_loses_nothing(head, direction):
     found = array(brain_mask(shaded, Modality.DWI))
     assert np.count_nonzero(found & brain) > 0.98 * np.count_nonzero(brain)
     assert dice(found, brain) > 0.93
+
+
+def test_depth_under_a_top_that_the_image_cuts_off_is_that_of_the_whole_head():
+    radius = 80.0
+    z, y, x = np.meshgrid(*(np.arange(-88, 89, 4.0),) * 3, indexing="ij")
+    ball = x**2 + y**2 + z**2 < radius**2
+    kept = int(np.flatnonzero(z[:, 0, 0] <= 68)[-1]) + 1  # 12 mm of it are hidden
+    image = sitk.GetImageFromArray(ball[:kept].astype(np.float32))
+    image.SetSpacing((4.0, 4.0, 4.0))
+    volume = Volume(image)
+    middle = ball.shape[1] // 2
+    naive = volume.distance(ball[:kept])[-1, middle, middle]
+    depth = volume.depth_below_hidden_top(ball[:kept])[-1, middle, middle]
+    assert naive > 36
+    assert depth == pytest.approx(volume.distance(ball)[kept - 1, middle, middle], abs=5.0)
+
+
+def test_depth_in_a_whole_head_or_a_straight_slab_stays_as_it_is():
+    z, y, x = np.meshgrid(np.arange(12), np.arange(30) - 14.5, np.arange(30) - 14.5, indexing="ij")
+    for inside in (x**2 + y**2 < 100, (x**2 + y**2 < 100) & (z < 9)):
+        image = sitk.GetImageFromArray(inside.astype(np.float32))
+        image.SetSpacing((4.0, 4.0, 4.0))
+        volume = Volume(image)
+        assert np.array_equal(volume.depth_below_hidden_top(inside), volume.distance(inside))
+
+
+def test_fat_that_hangs_together_with_the_scalp_is_no_brain_however_deep():
+    """Between the lobes at the base of the skull fat reaches far below what is known of the surface."""
+    _, y, x = np.meshgrid(np.arange(24), np.arange(48) - 23.5, np.arange(48) - 23.5, indexing="ij")
+    radius = 4.0 * np.hypot(x, y)
+    values = np.select([radius < 60, radius < 68, radius < 84], [1.0, 0.1, 2.5], 0.0).astype(np.float32)
+    wedge = (np.abs(x) < 3) & (y > 0) & (radius > 24) & (radius < 84)
+    values[wedge] = 2.5
+    image = sitk.GetImageFromArray(values)
+    image.SetSpacing((4.0, 4.0, 4.0))
+    volume = Volume(image)
+    head = radius < 84
+    shading = np.ones_like(values)
+    deep = wedge & (radius > 26) & (radius < 50) & (np.abs(x) < 2)
+    found = [
+        volume.inside_skull(volume.distance(head), shading, Limits(0.45, 1.6, fat_is_alone=alone))
+        for alone in (True, False)
+    ]
+    assert np.count_nonzero(found[0] & deep) < np.count_nonzero(found[1] & deep)
 
 
 def test_orientation_and_intensity_scale_do_not_matter(head):

@@ -139,6 +139,26 @@ def test_shading_of_the_coil_does_not_pull(head, fixed):
     assert np.median(target_errors(head, fixed, result.transform, pose.GetInverse())) < 0.4
 
 
+def test_brain_that_seems_larger_in_one_contrast_is_not_shifted(head, fixed):
+    """Its surface lies 1.5 % further out; the field of view shows the top of the head but not its bottom."""
+    middle = np.array(
+        fixed.TransformIndexToPhysicalPoint(
+            np.argwhere(head.brain(fixed)).mean(0)[::-1].round().astype(int).tolist()
+        )
+    )
+    larger = sitk.AffineTransform(3)
+    larger.SetCenter(middle.tolist())
+    larger.Scale(1.015)
+    moving = head.image("T1w", (2.5, 2.5, 2.5), (72, 84, 64), larger, seed=3)
+    turned = sitk.Image(moving)
+    turned.SetOrigin(np.add(moving.GetOrigin(), (6.0, -5.0, 4.0)).tolist())
+    result = register(turned, fixed[:, :, 26:])
+    found = np.subtract(result.transform.TransformPoint(middle.tolist()), middle)
+    assert np.linalg.norm(found - (6.0, -5.0, 4.0)) < 0.25
+    turn = np.array(result.transform.GetMatrix()).reshape(3, 3)
+    assert np.allclose(turn @ turn.T, np.eye(3), atol=1e-6)
+
+
 def test_scale_beyond_all_plausibility_is_refused(head):
     fixed = head.image("T1w", (4.0, 4.0, 4.0), (46, 54, 40), seed=1)
     pose = sitk.AffineTransform(3)
