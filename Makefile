@@ -39,8 +39,7 @@ AS_THEY_ARE = --set rotation=0 --set zoom=0
 WIDE = $(AS_THEY_ARE) --set patch=1x192x160 --batch 4
 DEEP = $(AS_THEY_ARE) --set patch=24x96x96 --batch 2 --set warmup=50
 IVIM = --preset ivim --digital 100000:100110 wildtype
-ASL_PATIENTS = --digital 100000:100110 wildtype --digital 110000:110030 recurrence --digital 110040:110070 response
-ASL = --preset asl $(ASL_PATIENTS)
+ASL = --preset asl --digital 100000:100110 wildtype --digital 110000:110030 recurrence --digital 110040:110070 response
 weights: $(INSTALLED)
 	mkdir -p runs && seq 100100 100109 > runs/validation.txt
 	$(TRAIN) --ssim 0.5 $(IVIM) --steps 4000 --validate-every 1000 --out runs/ivim-1.safetensors
@@ -66,9 +65,7 @@ evaluation: $(INSTALLED)
 	$(TRAIN) --ssim 0.5 $(IVIM) --steps 4000 --validate-every 1000 --out runs/ivim-1.safetensors
 	$(TRAIN) --ssim 0.5 $(IVIM) --steps 2000 --validate-every 500 --out runs/ivim-2000.safetensors
 	$(TRAIN) --preset wang2023-small --digital 100000:100110 wildtype --steps 2000 --validate-every 500 --perceptual $(VGG) --out runs/wang2023-small.safetensors
-	$(TRAIN) --ssim 0.5 $(ASL) --steps 1400 --validate-every 350 --out runs/asl-1.safetensors
-	$(TRAIN) --ssim 0.5 --preset asl-plain $(ASL_PATIENTS) --steps 1400 --validate-every 350 --out runs/asl-plain.safetensors
-	$(PY) -m SynthCBVLib evaluate --model ivim --model runs/ivim-1.safetensors --model runs/ivim-2000.safetensors $(VARIANTS:%=--model runs/%.safetensors) --model runs/wang2023-small.safetensors --model asl --model runs/asl-1.safetensors --model runs/asl-plain.safetensors --digital 60000:60020 $(KNOWN) $(TREATED) --calibration 100100:100140 wildtype known --baselines runs/cases --no-motion --out docs
+	$(PY) -m SynthCBVLib evaluate --model ivim --model runs/ivim-1.safetensors --model runs/ivim-2000.safetensors $(VARIANTS:%=--model runs/%.safetensors) --model runs/wang2023-small.safetensors --model asl --digital 60000:60020 $(KNOWN) $(TREATED) --calibration 100100:100120 wildtype known --calibration 100140:100160 mutant known --baselines runs/cases --no-motion --out docs
 
 $(INSTALLED): pyproject.toml .ci/constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12 ...")'
