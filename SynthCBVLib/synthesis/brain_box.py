@@ -66,8 +66,8 @@ def infer_brain(
         other = infer(network, inside[..., ::-1], present, device, part(progress, 0.5, 1.0))
         result = dataclasses.replace(
             result,
-            location=(result.location + other.location[..., ::-1]) / 2,
-            scale=(result.scale + other.scale[..., ::-1]) / 2,
+            location=mean_with_mirror(result.location, other.location),
+            scale=mean_with_mirror(result.scale, other.scale),
             findings=tuple(dict.fromkeys((*result.findings, *other.findings))),
         )
     if result.location.shape == mask.shape:
@@ -83,6 +83,11 @@ def infer_brain(
     return dataclasses.replace(
         result, location=whole(result.location), scale=whole(result.scale), mask=whole(result.mask)
     )
+
+
+def mean_with_mirror(own: np.ndarray, mirrored: np.ndarray) -> np.ndarray:
+    """Give the mean of a map (z, y, x) and the map of the mirror image (left and right exchanged)."""
+    return (own + mirrored[..., ::-1]) / 2
 
 
 def brain_box(mask: np.ndarray, multiple: int = 1) -> tuple[slice, ...]:

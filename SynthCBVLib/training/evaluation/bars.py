@@ -12,7 +12,7 @@ from SynthCBVLib.analysis.cohort.results import CohortAnalysis
 from SynthCBVLib.analysis.cohort.statistics import p_text
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.training.evaluation.calibration import FITTED, ratio_coverage, voxel_coverage
-from SynthCBVLib.training.evaluation.results import Evaluation, Workflow
+from SynthCBVLib.training.evaluation.results import Contender, Evaluation, Workflow
 from SynthCBVLib.training.evaluation.scoring import ALL
 from SynthCBVLib.training.evaluation.tables import (
     RECIPES,
@@ -76,14 +76,11 @@ def _likeness_bars(workflow: Workflow, rows: list[Likeness]) -> Iterator[Bar]:
         yield Bar("IVIM", name, f"{main.ssim:.3f} ± {main.ssim_sd:.3f}", "at least 0.90", main.ssim >= 0.9)
     variants = []
     for row in rows[1:]:
-        peer = workflow.main if row.contender.baseline else peer_of(workflow, row.contender)
-        against = row.against
-        if peer is not workflow.main:
-            values = (workflow.values("ssim", each.label, ALL) for each in (peer, row.contender))
-            against = paired(*values)
+        peer = peer_of(workflow, row.contender)
+        against = paired(*(workflow.values("ssim", each.label, ALL) for each in (peer, row.contender)))
         gain = main.ssim - row.ssim if against is None else against.difference
         p = math.nan if against is None else against.p
-        equal = "" if peer is workflow.main else f", both {sum(peer.parts):,} steps"
+        equal = _equally_long(workflow, peer)
         told = f"{_signed(gain)} ({p_text(p)})" if math.isfinite(p) else _signed(gain)
         if row.contender.baseline:
             name = f"SSIM above {row.contender.baseline} ({row.ssim:.3f})"
@@ -170,17 +167,15 @@ def _combination_bars(workflow: Workflow) -> Iterator[Bar]:
             continue
         changes = []
         peer = peer_of(workflow, other)
-        held = rows if peer is workflow.main else combination_rows(workflow, workflow.contenders.index(peer))
+        held = combination_rows(workflow, workflow.contenders.index(peer))
         for row in combination_rows(workflow, index):
             mine = next((one for one in held if one.combination == row.combination), None)
             if mine is not None:
                 changes.append((mine.ssim - row.ssim, shown(row.combination, workflow)))
         if changes:
             least = min(changes)
-            equal = "" if peer is workflow.main else f", both {sum(peer.parts):,} steps"
-            name = (
-                f"SSIM above the plain network ({other.label}{equal}), least of {len(changes)} combinations"
-            )
+            against = f"{other.label}{_equally_long(workflow, peer)}"
+            name = f"SSIM above the plain network ({against}), least of {len(changes)} combinations"
             yield Bar(
                 "ASL", name,
                 f"{_signed(least[0])} ({least[1]})", "at least 0", least[0] >= 0,
@@ -231,6 +226,10 @@ def _coverage_bars(workflow: Workflow) -> Iterator[Bar]:
     if held is not None:
         name = f"T/WM ratios in their conformal 90 % interval (n = {held.n})"
         yield Bar(workflow.name, name, f"{held.share:.1%}", "85 to 97 %", 0.85 <= held.share <= 0.97)
+
+
+def _equally_long(workflow: Workflow, peer: Contender) -> str:
+    return "" if peer is workflow.main else f", both {sum(peer.parts):,} steps"
 
 
 def _signed(value: float) -> str:

@@ -21,6 +21,7 @@ from SynthCBVLib.imaging.files import written_whole
 from SynthCBVLib.imaging.resampling import resample
 from SynthCBVLib.imaging.study import Modality, like
 from SynthCBVLib.progress import Progress
+from SynthCBVLib.synthesis.brain_box import mean_with_mirror
 from SynthCBVLib.synthesis.card import ModelCard
 from SynthCBVLib.training.cases import Case
 from SynthCBVLib.training.evaluation.preparing import Ready, open_ready
@@ -149,7 +150,7 @@ def estimates(
         network, card, np.ascontiguousarray(channels[..., ::-1]), np.array(case.present), combinations
     )
     for (name, location, scale), (_, location_m, scale_m) in zip(own, mirror, strict=True):
-        yield name, (location + location_m[..., ::-1]) / 2, (scale + scale_m[..., ::-1]) / 2
+        yield name, mean_with_mirror(location, location_m), mean_with_mirror(scale, scale_m)
 
 
 def _estimates(

@@ -109,8 +109,11 @@ def likeness(workflow: Workflow, contender: Contender, combination: str = ALL) -
 def peer_of(workflow: Workflow, other: Contender) -> Contender:
     """Give whom a model is to be held against: one like the evaluated one that was trained as long as itself.
 
-    That is the evaluated model where there is no such other, or the cards do not say.
+    That is the evaluated model for its own baselines, where there is no such other, or where the cards do not
+    say.
     """
+    if other.baseline:
+        return workflow.main
     for one in twins(workflow):
         if one is not other and one.parts and sum(one.parts) == sum(other.parts):
             return one
