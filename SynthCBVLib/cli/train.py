@@ -13,6 +13,7 @@ from SynthCBVLib.progress import TerminalProgress
 
 if TYPE_CHECKING:
     from SynthCBVLib.synthesis.card import ModelCard
+    from SynthCBVLib.synthesis.model import Model
     from SynthCBVLib.training.config import TrainingConfig
     from SynthCBVLib.training.parallel import Team
 
@@ -55,6 +56,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--from", dest="start", metavar="MODEL", help="begin with these weights: a bundled model or a file"
     )
+    parser.add_argument(
+        "--width", type=int,
+        help="channels of the network's first level, of --from's or more (default: --from's or the preset's)",
+    )  # fmt: skip
     parser.add_argument(
         "--perceptual", type=Path, metavar="FILE",
         help="weights of VGG19 (or VGG16) for the perceptual loss, e.g. torchvision's vgg19-dcbb9e9d.pth",
@@ -102,7 +107,9 @@ def run(args: argparse.Namespace) -> None:
     folder = args.folder or Path("runs") / args.out.stem
     start = load_model(args.start) if args.start else None
     with team() as together:
-        card, folders = _prepared(args, chosen.card, args.cases or folder / "cases", together)
+        card, folders = _prepared(
+            args, _of_width(args.width, chosen.card, start), args.cases or folder / "cases", together
+        )
         cases = {case.name: case for case in (load_case(place, card) for place in folders)}
         if together.first:
             _tell([str(warning) for warning in check_cases(list(cases.values()))])
@@ -135,7 +142,7 @@ def _check(args: argparse.Namespace) -> None:
         raise InputError("--out", str(args.out), "the name of a file ending in .safetensors")
     if args.digital is not None and len(_digital_patients(args)) < 2:
         raise InputError("--digital", "fewer than 2 patients", "at least 2 patients")
-    for name in ("steps", "epochs", "batch", "validate_every"):
+    for name in ("steps", "epochs", "batch", "validate_every", "width"):
         value = getattr(args, name)
         if value is not None and value < 1:
             raise InputError(f"--{name.replace('_', '-')}", str(value), "at least 1")
@@ -147,6 +154,15 @@ def _check(args: argparse.Namespace) -> None:
         path = getattr(args, name)
         if path is not None and not path.is_file():
             raise InputError(f"--{name.replace('_', '-')}", f"no file {path}", "a file")
+
+
+def _of_width(width: int | None, card: ModelCard, start: Model | None) -> ModelCard:
+    """Give the card with the width asked for, else that of the model to begin with, else its own."""
+    if width is None and start is not None and start.card.network == card.network:
+        width = start.card.network_arguments.get("width")
+    if width is None:
+        return card
+    return dataclasses.replace(card, network_arguments={**card.network_arguments, "width": width})
 
 
 def _config(args: argparse.Namespace, config: TrainingConfig) -> TrainingConfig:

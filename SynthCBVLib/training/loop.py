@@ -18,6 +18,7 @@ from SynthCBVLib.analysis import similarity
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.networks import build
 from SynthCBVLib.networks.perceptual import PerceptualLoss
+from SynthCBVLib.networks.widening import widen
 from SynthCBVLib.progress import Progress, silent
 from SynthCBVLib.synthesis.card import ModelCard
 from SynthCBVLib.synthesis.inference import choose_device, infer
@@ -187,21 +188,24 @@ def _ssim(network: torch.nn.Module, case: Case, device: torch.device) -> float:
 
 
 def begin_with(network: torch.nn.Module, start: Model, card: ModelCard) -> None:
-    """Give a network the weights of a model.
+    """Give a network the weights of a model of the same width or, all else alike, of a narrower one.
 
     Raises
     ------
     InputError
         If the model's network, inputs or output are not those of the card.
     """
+    widths = [int(each.network_arguments.get("width", 0)) for each in (start.card, card)]
     for what in ("network", "network_arguments", "inputs", "output"):
         own, wanted = getattr(start.card, what), getattr(card, what)
+        if what == "network_arguments" and 0 < widths[0] < widths[1]:
+            own = {**own, "width": widths[1]}
         if own != wanted:
             raise InputError(
                 start.path, f"a model with another {what.replace('_', ' ')} ({own})", f"{wanted}",
                 "Choose the preset that the model was trained with.",
             )  # fmt: skip
-    network.load_state_dict(start.network.state_dict())
+    widen(network, start.network)
 
 
 def _perceptual(config: TrainingConfig, path: Path | None, device: torch.device) -> PerceptualLoss | None:

@@ -48,10 +48,13 @@ def earlier_parts(card: ModelCard) -> list[dict[str, object]]:
     Returns
     -------
     list of dict
-        "steps" (to the checkpoint that was taken) and "config" of each part; empty where the card does not
-        say.
+        "steps" (to the checkpoint that was taken), "config" and the network's "width" of each part; empty
+        where the card does not say.
     """
     told = card.training
     if "config" not in told:
         return []
-    return [*told.get("earlier", ()), {"steps": told.get("steps", 0), "config": dict(told["config"])}]
+    part = {"steps": told.get("steps", 0), "config": dict(told["config"])}
+    if "width" in card.network_arguments:
+        part["width"] = card.network_arguments["width"]
+    return [*told.get("earlier", ()), part]

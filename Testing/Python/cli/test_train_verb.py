@@ -74,6 +74,21 @@ def test_a_cohort_becomes_weights_and_weights_are_tuned(tmp_path, cohort, capsys
     assert all(torch.allclose(a, b, atol=1e-3) for a, b in weights)
     assert begun.sha256 in ended.card.training["started_from"]
 
+    folder = ["--run", str(tmp_path / "wide"), "--cases", str(tmp_path / "run" / "cases")]
+    wide = tmp_path / "wide.safetensors"
+    asked = [*common, *rate, *folder, "--from", str(out), "--out", str(wide), "--width"]
+    assert main([*asked, "8"]) == 2  # narrower than what it begins with
+    assert "another network arguments" in capsys.readouterr().err
+    assert main([*asked, "20"]) == 0
+    (tmp_path / "wide" / "checkpoint.safetensors").unlink()
+    again = tmp_path / "again.safetensors"
+    assert main([*common, *rate, *folder, "--from", str(wide), "--out", str(again)]) == 0  # as wide as it was
+    grown = load_model(again)
+    assert grown.card.network_arguments["width"] == 20
+    assert [part["width"] for part in grown.card.training["earlier"]] == [16, 20]
+    kept = grown.network.state_dict()["down.0.3.weight"][:16, :16]
+    torch.testing.assert_close(kept, begun.network.state_dict()["down.0.3.weight"], atol=1e-3, rtol=0)
+
 
 @pytest.mark.parametrize("name", ["ivim", "ivim-10b"])  # the second learns from the first one's cases
 def test_blocks_of_digital_patients_and_settings_are_stated_in_the_card(tmp_path, name):
