@@ -23,7 +23,7 @@ from slicer import (
 )
 from slicer.i18n import tr as _
 from slicer.i18n import translate
-from slicer.parameterNodeWrapper import Choice, WithinRange, parameterNodeWrapper
+from slicer.parameterNodeWrapper import WithinRange, parameterNodeWrapper
 from slicer.ScriptedLoadableModule import (
     ScriptedLoadableModule,
     ScriptedLoadableModuleLogic,
@@ -52,6 +52,7 @@ from SynthCBVLib.panel.requests import SynthesisRequest  # noqa: E402
 from SynthCBVLib.panel.runner import Runner  # noqa: E402
 from SynthCBVLib.panel.selection import (  # noqa: E402
     Device,
+    Labelling,
     Method,
     ModelChoice,
     Reference,
@@ -70,6 +71,7 @@ from SynthCBVLib.scene import (  # noqa: E402
     quantify_asl,
     quantify_dsc,
 )
+from SynthCBVLib.scene.layout import register_layouts  # noqa: E402
 from SynthCBVLib.scene.patient import PatientNodes  # noqa: E402
 from SynthCBVLib.scene.results import reference_of  # noqa: E402
 from SynthCBVLib.worker.alignment import Alignment  # noqa: E402
@@ -102,8 +104,9 @@ class SynthCBV(ScriptedLoadableModule):
             "<p>Steps: choose the volumes, click Apply, paint over the tumour, click Propose regions, "
             "and read the ratio of tumour to white matter.</p>"
         )
-        # Other modules are there only then.
+        # Other modules and the layout node are there only then.
         slicer.app.connect("startupCompleted()", registerSampleData)
+        slicer.app.connect("startupCompleted()", registerLayouts)
         self.parent.acknowledgementText = _(
             "The IVIM workflow follows L. Wang, Z. Xing, C. Cai, Z. Chen, D. Cao, S. Cai: DSC-MRI derived "
             "relative CBV maps synthesized from IVIM-MRI data. The ASL workflow follows the work on "
@@ -123,6 +126,11 @@ def registerSampleData() -> None:
     sample_data.register(Path(__file__).parent / "Resources" / "Icons", loaded)
 
 
+def registerLayouts() -> None:
+    """Make our layouts known: a saved scene may ask for them before the panel is opened."""
+    register_layouts()
+
+
 @parameterNodeWrapper
 class SynthCBVParameterNode:
     """All choices of the panel; saved with the scene."""
@@ -139,12 +147,13 @@ class SynthCBVParameterNode:
     aslControl: vtkMRMLScalarVolumeNode
     aslLabel: vtkMRMLScalarVolumeNode
     aslM0: vtkMRMLScalarVolumeNode
-    labelling: Annotated[str, Choice(["pcasl", "pasl"])] = "pcasl"
+    labelling: Labelling = Labelling.PCASL
     labelDuration: Annotated[float, WithinRange(0.0, 10.0)] = 0.0
     postLabelDelay: Annotated[float, WithinRange(0.0, 10.0)] = 0.0
     seed: Annotated[int, WithinRange(0, 999999)] = 1
     reference: Reference = Reference.AUTOMATIC
     registration: Method = Method.RIGID
+    distortion: bool = False
     model: ModelChoice = ModelChoice.BUNDLED
     weightsFile: str = ""
     device: Device = Device.AUTO
@@ -198,7 +207,12 @@ class SynthCBVWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.cancelButton.clicked.connect(self.onCancel)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
-        self.initializeParameterNode()
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
+        register_layouts()
+        if self.parent.isEntered:  # after a reload, for Slicer does not call enter() then
+            self.enter()
+        else:
+            self.initializeParameterNode()
 
     def cleanup(self) -> None:
         """End what runs when the module is unloaded or Slicer closes."""
@@ -206,6 +220,8 @@ class SynthCBVWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.logic.cancel()
             self.logic.cancelAnalysis()
             self.regionsSection.exit()
+            self.regionsSection.editor.detach()
+            self.layoutSwitch.stop()
             self.registrationSection.forget()
         self.setParameterNode(None)
         self.removeObservers()
@@ -232,6 +248,7 @@ class SynthCBVWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if self.logic.running:
             self.onCancel()
         self.logic.cancelAnalysis(waitForCompletion=False)
+        self.layoutSwitch.stop()
         self.registrationSection.forget()
         self.regionsSection.close()
         self.agreementSection.close()
@@ -241,6 +258,11 @@ class SynthCBVWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Start afresh with the empty scene."""
         if self.parent.isEntered:
             self.initializeParameterNode()
+
+    def onSceneEndImport(self, caller: object, event: object) -> None:
+        """Follow a scene that was read: its nodes came one after the other, and its views are its own."""
+        self.registrationSection.release()
+        self.update()
 
     def initializeParameterNode(self) -> None:
         """Take the parameter node of the scene, made if there is none."""
@@ -285,6 +307,7 @@ class SynthCBVWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         if nodes is None:
             self.update()
             return
+        self.registrationSection.forget()
         choose_patient(self._parameterNode or self.logic.getParameterNode(), nodes)  # which updates
         self.layoutSwitch.show_everywhere(next(iter(nodes.images.values())))
 
@@ -353,6 +376,7 @@ class SynthCBVLogic(AnalysisLogic, ScriptedLoadableModuleLogic):
         listener: Listener | None = None,
         registration: str = "rigid",
         reference: str = "",
+        correctDistortion: bool = False,
     ) -> SynthesisNodes | None:
         """Synthesise an rCBV map from volumes of the scene.
 
@@ -381,6 +405,8 @@ class SynthCBVLogic(AnalysisLogic, ScriptedLoadableModuleLogic):
             "rigid", "affine" or "keep" (where the files' positions are to be trusted).
         reference : str
             Modality whose grid the map gets; that of the model's card by default.
+        correctDistortion : bool
+            Straighten the DWI along its phase direction, against T2w (experimental).
 
         Returns
         -------
@@ -393,7 +419,7 @@ class SynthCBVLogic(AnalysisLogic, ScriptedLoadableModuleLogic):
             If the volumes cannot be used; the message says why and what to do.
         """
         nodes = {Modality(key): node for key, node in nodes.items()}
-        alignment = Alignment(registration, reference)
+        alignment = Alignment(registration, reference, correctDistortion)
         request = SynthesisRequest(nodes, model, name, bValues, asl, device, alignment)
         if waitForCompletion:
             return request.here(progress)

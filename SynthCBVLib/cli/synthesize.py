@@ -67,6 +67,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--identified", action="store_true",
         help="DICOM maps carry the patient's identity from the DICOM files of the study (default: none)",
     )  # fmt: skip
+    parser.add_argument(
+        "--correct-distortion", action="store_true",
+        help="straighten the echo-planar DWI along its phase direction, against T2w (experimental: where "
+        "distortion is visible)",
+    )  # fmt: skip
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
 
 
@@ -97,7 +102,10 @@ def run(args: argparse.Namespace) -> None:
         reference = reference_of(study, model.card)
         _check_grid(next(iter(named.values())), study.scalar(reference), args.regions, reference)
     progress = TerminalProgress("Synthesis")
-    result = synthesize(study, model, args.device, part(progress, 0.0, 0.8 if named else 1.0))
+    result = synthesize(
+        study, model, args.device, part(progress, 0.0, 0.8 if named else 1.0),
+        distortion=args.correct_distortion,
+    )  # fmt: skip
     rows, notes = [], []
     if named:
         beside = companions(study, result, model.card, part(progress, 0.8, 1.0))

@@ -236,6 +236,8 @@ def _files(study: Study, subject: Path) -> dict[Path, sitk.Image | dict | str]:
             four_d = image.image.GetDimension() == 4
             files[path] = image.image if four_d else join_series(image.volumes())
             files[beside(path, ".bval")] = format_b_values(image.b_values)
+            if image.phase_encoding:
+                files[beside(path, ".json")] = {"PhaseEncodingDirection": image.phase_encoding}
         elif isinstance(image, AslSeries):
             files[path] = asl_image(image)
             files[beside(path, ".json")] = asl_sidecar(image)

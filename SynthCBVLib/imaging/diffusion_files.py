@@ -11,8 +11,16 @@ import numpy as np
 
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.imaging import nrrd
-from SynthCBVLib.imaging.image_files import beside, image_suffix, read_image, save, writable, written_whole
-from SynthCBVLib.imaging.study import DiffusionSeries, is_series, join_series, n_volumes
+from SynthCBVLib.imaging.image_files import (
+    beside,
+    image_suffix,
+    read_image,
+    read_json,
+    save,
+    writable,
+    written_whole,
+)
+from SynthCBVLib.imaging.study import PHASE_DIRECTIONS, DiffusionSeries, is_series, join_series, n_volumes
 
 PathLike = str | os.PathLike[str]
 
@@ -112,7 +120,22 @@ def read_diffusion_with_source(
             "one b-value (s/mm²) for each volume",
         )
     name = source.name if isinstance(source, Path) else str(source)
-    return DiffusionSeries(image, tuple(b_values), name=str(path)), name
+    return DiffusionSeries(image, tuple(b_values), str(path), phase_direction_of(path)), name
+
+
+def phase_direction_of(path: Path) -> str:
+    """Read PhaseEncodingDirection from the sidecar (.json) of an image; empty where it does not say.
+
+    Nothing else is taken from that file, so that one which cannot be read is no reason to refuse the image.
+    """
+    sidecar = beside(path, ".json")
+    try:
+        content = read_json(sidecar) if sidecar.is_file() else {}
+    except InputError:
+        return ""
+    # dcm2niix writes the axis alone where it does not know which way it runs.
+    direction = content.get("PhaseEncodingDirection", content.get("PhaseEncodingAxis", ""))
+    return direction if isinstance(direction, str) and direction in PHASE_DIRECTIONS else ""
 
 
 def write_diffusion(series: DiffusionSeries, path: PathLike) -> Path:

@@ -16,6 +16,9 @@ import SimpleITK as sitk
 
 from SynthCBVLib.errors import InputError
 
+#: Phase directions as BIDS writes them; empty where it is not known.
+PHASE_DIRECTIONS = ("", "i", "j", "k", "i-", "j-", "k-")
+
 
 class Modality(StrEnum):
     """The kinds of image that SynthCBV knows."""
@@ -64,18 +67,27 @@ class DiffusionSeries:
         Diffusion weighting of each volume, s/mm².
     name : str
         How messages call the series, such as its file or node.
+    phase_encoding : str
+        Phase direction as BIDS has it: the image's axis i, j or k, with "-" behind it where it runs
+        backwards; empty where it is not known.
 
     Raises
     ------
     InputError
-        If the image is a single volume, or the b-values are missing, negative or not one a volume.
+        If the image is a single volume, the b-values are missing, negative or not one a volume, or there is
+        no such phase direction.
     """
 
     image: sitk.Image
     b_values: tuple[float, ...]
     name: str = "DWI"
+    phase_encoding: str = ""
 
     def __post_init__(self) -> None:
+        if self.phase_encoding not in PHASE_DIRECTIONS:
+            raise InputError(
+                f"{self.name} phase direction", repr(self.phase_encoding), "i, j or k, with or without -"
+            )
         object.__setattr__(self, "b_values", tuple(float(b) for b in self.b_values))
         if not is_series(self.image):
             raise InputError(

@@ -44,6 +44,11 @@ class RegionEditor:
         self.ui.segmentEditorWidget.uninstallKeyboardShortcuts()
         self.ui.segmentEditorWidget.removeViewObservations()
 
+    def detach(self) -> None:
+        """Follow the editor node no more: after a reload, another panel does."""
+        self.ui.segmentEditorWidget.setMRMLSegmentEditorNode(None)
+        self._node = None
+
     def release(self) -> None:
         """Let go of a scene that goes away."""
         self.ui.segmentEditorWidget.setSegmentationNode(None)

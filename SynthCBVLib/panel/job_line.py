@@ -8,7 +8,7 @@ from typing import Any
 
 from slicer.i18n import tr as _
 
-from SynthCBVLib.panel.jobs import Failed, Noticed
+from SynthCBVLib.panel.jobs import Failed, Noticed, sentence
 
 
 class JobLine:
@@ -68,7 +68,7 @@ class JobLine:
         logging.error("SynthCBV: %s\n%s", failure.message, failure.log)
         text = failure.message
         if failure.kind != "input":
-            text = _("This failed: {reason} Details are in the error log.").format(reason=text)
+            text = _("This failed: {reason} Details are in the error log.").format(reason=sentence(text))
         self._end()
         self.say(text)
         self._changed()

@@ -201,15 +201,22 @@ class WorkerJob:
         missing = [path.name for path in files.values() if not path.is_file()]
         told = {key: value for key, value in message.items() if key not in ("type", "files")}
         if missing or not (files or told):
-            return Failed("fault", f"The worker's files are missing: {', '.join(missing) or 'all'}", self.log)
+            return Failed(
+                "fault", f"Files of the result are missing: {', '.join(missing) or 'all'}", self.log
+            )
         return Finished(files, told)
 
     def _end_without_result(self) -> Failed:
         code = self._process.poll()
         code = "unknown" if code is None else code
-        message = f"The worker process ended without a result (exit code {code})."
+        message = f"The computation ended without a result (exit code {code})."
         if code == -9:
-            message += " The system may have ended it for lack of memory."
+            message += " The system may have ended it for lack of memory; close other programs."
         if self._log:
-            message += f" Its last words: {self._log[-1]}"
+            message += f" Its last message: {self._log[-1]}"
         return Failed("fault", message, self.log)
+
+
+def sentence(text: str) -> str:
+    """Give a text with a full stop, so that another sentence can follow."""
+    return text if text.endswith((".", "!", "?")) else f"{text}."

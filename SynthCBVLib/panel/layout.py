@@ -15,6 +15,7 @@ from SynthCBVLib.scene.layout import (
     THREE_VIEWS,
     choose_layout,
     composites,
+    drop_missing,
     equal_windows,
     show_in_views,
 )
@@ -25,7 +26,7 @@ class LayoutSwitch:
 
     def __init__(self) -> None:
         self._before: dict[str, tuple[str | None, str | None, float]] = {}
-        self._opacity = 0.5
+        self._pair = "", ""
         self._ticker: Ticker | None = None
 
     def show_results(self, nodes: SynthesisNodes, anatomy: Any, real: Any) -> None:
@@ -33,8 +34,7 @@ class LayoutSwitch:
 
         Done in the next turns of the event loop, for new views take their time.
         """
-        steps = self._results(nodes, anatomy, real)
-        self._ticker = Ticker(lambda: next(steps, False), 0)
+        self._begin(self._results(nodes, anatomy, real))
 
     def _results(self, nodes: SynthesisNodes, anatomy: Any, real: Any) -> Iterator[bool]:
         self.hide_pair()
@@ -64,15 +64,34 @@ class LayoutSwitch:
         self._fit()
 
     def show_everywhere(self, volume: Any) -> None:
-        """Show a volume in all slice views."""
+        """Show a volume in all slice views; in the next turns of the event loop."""
+        self._begin(self._everywhere(volume))
+
+    def _everywhere(self, volume: Any) -> Iterator[bool]:
         self.hide_pair()
+        yield True
+        if volume.GetScene() is None:
+            return  # the scene was closed meanwhile
         for composite in composites():
             composite.SetBackgroundVolumeID(volume.GetID())
             composite.SetForegroundVolumeID(None)
+        yield True
         self._fit()
 
-    def show_pair(self, reference: str, image: str) -> None:
+    def stop(self) -> None:
+        """Go on with nothing, for the scene or the panel goes away."""
+        if self._ticker is not None:
+            self._ticker.stop()
+            self._ticker = None
+
+    def _begin(self, steps: Iterator[bool]) -> None:
+        self.stop()
+        self._ticker = Ticker(lambda: next(steps, False), 0)
+
+    def show_pair(self, reference: str, image: str, opacity: float) -> None:
         """Lay an image over the reference in all slice views; both by their ids."""
+        first = not self._before
+        self._pair = reference, image
         for composite in composites():
             name = composite.GetLayoutName()
             if name not in self._before:
@@ -82,25 +101,35 @@ class LayoutSwitch:
                 )  # fmt: skip
             composite.SetBackgroundVolumeID(reference)
             composite.SetForegroundVolumeID(image)
-            composite.SetForegroundOpacity(self._opacity)
-        self._fit()
+            composite.SetForegroundOpacity(opacity)
+        if first:  # else the user's zoom stays from one pair to the next
+            self._fit()
 
     def fade(self, opacity: float) -> None:
         """Let the upper image of a pair shine through, 0 to 1."""
-        self._opacity = opacity
         for composite in composites():
             if composite.GetLayoutName() in self._before:
                 composite.SetForegroundOpacity(opacity)
 
     def hide_pair(self) -> None:
-        """Show again what a pair has displaced."""
+        """Show again what a pair has displaced, unless the user has chosen something else meanwhile."""
+        reference, image = self._pair
         for composite in composites():
             before = self._before.get(composite.GetLayoutName())
-            if before is not None:
+            if before is None:
+                continue
+            if composite.GetBackgroundVolumeID() == reference:
                 composite.SetBackgroundVolumeID(before[0])
+            if composite.GetForegroundVolumeID() in (None, image):
                 composite.SetForegroundVolumeID(before[1])
                 composite.SetForegroundOpacity(before[2])
+        self.forget_pair()
+        drop_missing()
+
+    def forget_pair(self) -> None:
+        """Leave the views as they are: a scene that was read has its own."""
         self._before.clear()
+        self._pair = "", ""
 
     @staticmethod
     def _fit() -> None:

@@ -84,6 +84,7 @@ def choose_patient(parameters: Any, nodes: PatientNodes) -> None:
     for name in ("aslControl", "aslLabel", "aslM0"):
         setattr(parameters, name, None)
     parameters.bValues = ""
+    parameters.syntheticMap = parameters.fractionMap = None  # those of another head
     parameters.realMap = nodes.images.get(Modality.RCBV)
     parameters.regions = nodes.regions
     parameters.parameterNode.EndModify(modified)
@@ -98,5 +99,5 @@ def patient_request(parameters: Any) -> PatientRequest:
         If the number is none.
     """
     if parameters.seed < 0:
-        raise InputError("Seed", str(parameters.seed), "0 or more")
+        raise InputError("Number of the digital patient", str(parameters.seed), "0 or more")
     return PatientRequest(parameters.workflow.value, parameters.seed)

@@ -30,6 +30,7 @@ class PointPicker:
         self._node: slicer.vtkMRMLMarkupsFiducialNode | None = None
         self._tags: list[tuple[object, int]] = []
         self._ticker: Ticker | None = None
+        self._persistence = 0
 
     @property
     def running(self) -> bool:
@@ -50,6 +51,7 @@ class PointPicker:
         selection, interaction = _singleton("Selection"), _singleton("Interaction")
         selection.SetReferenceActivePlaceNodeClassName("vtkMRMLMarkupsFiducialNode")
         selection.SetActivePlaceNodeID(node.GetID())
+        self._persistence = interaction.GetPlaceModePersistence()
         interaction.SetPlaceModePersistence(1)
         interaction.SetCurrentInteractionMode(interaction.Place)
         self._node = node
@@ -69,6 +71,7 @@ class PointPicker:
         interaction = _singleton("Interaction")
         if interaction.GetCurrentInteractionMode() == interaction.Place:
             interaction.SetCurrentInteractionMode(interaction.ViewTransform)
+        interaction.SetPlaceModePersistence(self._persistence)
         if slicer.mrmlScene.IsNodePresent(node):
             slicer.mrmlScene.RemoveNode(node)
 

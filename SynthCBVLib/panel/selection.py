@@ -82,6 +82,19 @@ class Method(enum.Enum):
         }[self]
 
 
+class Labelling(enum.Enum):
+    """How blood was labelled; the value is that of `AslNodes`."""
+
+    PCASL = "pcasl"
+    PASL = "pasl"
+
+    def label(self) -> str:
+        """Name in the panel."""
+        from slicer.i18n import tr as _
+
+        return _("Pseudo-continuous (pCASL)") if self is Labelling.PCASL else _("Pulsed (PASL)")
+
+
 class Reference(enum.Enum):
     """The image that the others are brought to; the value is that of `Alignment`."""
 
@@ -171,7 +184,7 @@ class Selection:
         return SynthesisRequest(
             self.nodes, model_of(parameters), parameters.outputName.strip() or "SynthCBV", self.b_values,
             self.asl, parameters.device.value,
-            Alignment(parameters.registration.value, parameters.reference.value),
+            Alignment(parameters.registration.value, parameters.reference.value, parameters.distortion),
         )  # fmt: skip
 
 
@@ -214,7 +227,7 @@ def selection_from(parameters: Any) -> Selection:
     if Modality.CBF not in nodes and all(part is not None for part in parts):
         asl = AslNodes(
             *parts,
-            labelling=parameters.labelling,
+            labelling=parameters.labelling.value,
             label_duration=parameters.labelDuration or None,
             post_label_delay=parameters.postLabelDelay or None,
         )

@@ -97,7 +97,7 @@ class StudySection:
             rows.append((PARAMETERS[modality], node, _("needed") if needed else _("optional"), modality))
         if parameters.workflow is Workflow.ASL and parameters.cbf is None:
             parts = {name: getattr(parameters, name) for name in ASL_PARTS}
-            rows += [(name, node, _("or this"), Modality.CBF) for name, node in parts.items()]
+            rows += [(name, node, _("or these"), Modality.CBF) for name, node in parts.items()]
             if all(node is not None for node in parts.values()):
                 rows = [(n, node, _("optional") if n == "cbf" else word, m) for n, node, word, m in rows]
         return rows

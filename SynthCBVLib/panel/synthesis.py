@@ -12,7 +12,7 @@ from slicer.i18n import tr as _
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.panel.cards import ShownCard, shown_card
 from SynthCBVLib.panel.estimate import TimeLeft
-from SynthCBVLib.panel.jobs import Failed, Noticed
+from SynthCBVLib.panel.jobs import Failed, Noticed, sentence
 from SynthCBVLib.panel.memory import memory_text
 from SynthCBVLib.panel.selection import ModelChoice, model_of
 from SynthCBVLib.scene import SynthesisNodes
@@ -108,7 +108,7 @@ class SynthesisSection:
             self._end(failure.message)
         else:
             text = _("The synthesis failed: {reason} Click Apply to try again; details are in the error log.")
-            self._end(text.format(reason=failure.message))
+            self._end(text.format(reason=sentence(failure.message)))
 
     def cancelled(self) -> None:
         """Show that the user stopped it, if there was anything to stop."""

@@ -24,8 +24,8 @@ class Ticker:
         self._timer = qt.QTimer()
         self._timer.setInterval(interval)
         self._timer.timeout.connect(self._tick)
-        self._timer.start()
         self._running = True
+        self._timer.start()
 
     @property
     def running(self) -> bool:
@@ -34,8 +34,13 @@ class Ticker:
 
     def stop(self) -> None:
         """Call no more."""
-        self._timer.stop()
+        if not self._running:
+            return
         self._running = False
+        self._timer.stop()
+        # The connection holds this object, and would hold all that the work knows, images included.
+        self._work = _nothing
+        self._timer.deleteLater()
 
     def _tick(self) -> None:
         go_on = False
@@ -45,3 +50,7 @@ class Ticker:
             logging.exception("SynthCBV: background work failed")
         if not go_on:
             self.stop()
+
+
+def _nothing() -> bool:
+    return False

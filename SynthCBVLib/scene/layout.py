@@ -59,6 +59,8 @@ def register_layouts(scene: slicer.vtkMRMLScene | None = None) -> bool:
             node.SetLayoutDescription(layout, describe(layout))
         else:
             node.AddLayoutDescription(layout, describe(layout))
+    if node.GetViewArrangement() in _ROWS and not node.GetCurrentLayoutDescription():
+        node.SetViewArrangement(node.GetViewArrangement())  # a scene that was read asked for it too early
     return True
 
 
@@ -76,6 +78,22 @@ def composites(scene: slicer.vtkMRMLScene | None = None) -> Iterator[slicer.vtkM
     scene = scene or current_scene()
     for i in range(scene.GetNumberOfNodesByClass("vtkMRMLSliceCompositeNode")):
         yield scene.GetNthNodeByClass(i, "vtkMRMLSliceCompositeNode")
+
+
+def drop_missing(scene: slicer.vtkMRMLScene | None = None) -> None:
+    """Have the slice views forget volumes that are not in the scene.
+
+    Views remember ids; the next new volume might get one that a saved scene left behind.
+    """
+    scene = scene or current_scene()
+    for composite in composites(scene):
+        for known, choose in (
+            (composite.GetBackgroundVolumeID, composite.SetBackgroundVolumeID),
+            (composite.GetForegroundVolumeID, composite.SetForegroundVolumeID),
+            (composite.GetLabelVolumeID, composite.SetLabelVolumeID),
+        ):
+            if known() and scene.GetNodeByID(known()) is None:
+                choose(None)
 
 
 def show_in_views(

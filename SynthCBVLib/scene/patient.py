@@ -6,6 +6,8 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
+
 from SynthCBVLib.imaging.study import Modality
 from SynthCBVLib.scene.application import current_scene
 from SynthCBVLib.scene.colours import perfusion_colours
@@ -35,11 +37,15 @@ class PreparedPatient:
         Of the DWI, s/mm².
     outline : sitk.Image
         Mask of the solid lesion.
+    windows : Mapping
+        Lowest and highest value of each image's display: Slicer would search all voxels for them, which takes
+        long for an event loop.
     """
 
     volumes: Mapping[Modality, PreparedVolume]
     b_values: tuple[float, ...]
     outline: sitk.Image
+    windows: Mapping[Modality, tuple[float, float]]
 
 
 class PatientNodes(NamedTuple):
@@ -57,8 +63,10 @@ def prepare_patient(volumes: Mapping[str, Volume], more: Mapping[str, Any]) -> P
     volumes, more : Mapping
         As the worker's task "simulate" left them.
     """
-    images = {Modality(key): prepare(volume) for key, volume in volumes.items() if key != OUTLINE}
-    return PreparedPatient(images, tuple(more.get("b_values", ())), volumes[OUTLINE].image())
+    given = {Modality(key): volume for key, volume in volumes.items() if key != OUTLINE}
+    images = {modality: prepare(volume) for modality, volume in given.items()}
+    windows = {modality: _window(volume) for modality, volume in given.items()}
+    return PreparedPatient(images, tuple(more.get("b_values", ())), volumes[OUTLINE].image(), windows)
 
 
 def show_patient(
@@ -84,7 +92,7 @@ def show_patient(
             colours = perfusion_colours(scene) if modality is Modality.RCBV else None
             node = put(
                 replace(volume, name=f"{name} {what}"), diffusion=modality is Modality.DWI, colours=colours,
-                scene=scene,
+                window=patient.windows[modality], scene=scene,
             )  # fmt: skip
             made.append(node)
             images[modality] = node
@@ -100,3 +108,10 @@ def show_patient(
             scene.RemoveNode(node)
         raise
     return PatientNodes(images, regions)
+
+
+def _window(volume: Volume) -> tuple[float, float]:
+    """Give the lowest and highest value to show of an image, or of the first volume of a series."""
+    first = volume.array[..., 0] if volume.array.ndim == 4 else volume.array
+    low, high = np.percentile(first[:, ::2, ::2], [0.1, 99.8])
+    return min(0.0, float(low)), float(max(high, low + 1e-6))

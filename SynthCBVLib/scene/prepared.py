@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -35,26 +36,36 @@ class PreparedVolume:
     matrix: vtk.vtkMatrix4x4
 
 
-def prepare(volume: Volume, name: str = "") -> PreparedVolume:
-    """Copy a volume's voxels into VTK; nothing of the scene is touched."""
+def empty_data(shape: tuple[int, ...], dtype: np.dtype) -> tuple[vtk.vtkImageData, np.ndarray]:
+    """Make VTK's image data of a shape (z, y, x[, component]), with an array to fill its voxels through."""
     from vtk.util.numpy_support import get_vtk_array_type, vtk_to_numpy
     from vtkmodules.vtkCommonCore import vtkDataArray
     from vtkmodules.vtkCommonDataModel import vtkImageData
 
-    array = volume.array
-    components = array.shape[3] if array.ndim == 4 else 1
-    scalars = vtkDataArray.CreateDataArray(get_vtk_array_type(array.dtype))
+    components = shape[3] if len(shape) == 4 else 1
+    scalars = vtkDataArray.CreateDataArray(get_vtk_array_type(dtype))
     scalars.SetName("ImageScalars")
     scalars.SetNumberOfComponents(components)
-    scalars.SetNumberOfTuples(array.size // components)
-    vtk_to_numpy(scalars).reshape(array.shape)[...] = array  # leaves Python's lock alone
+    scalars.SetNumberOfTuples(math.prod(shape) // components)
     data = vtkImageData()
-    data.SetDimensions(array.shape[2], array.shape[1], array.shape[0])
+    data.SetDimensions(shape[2], shape[1], shape[0])
     data.GetPointData().SetScalars(scalars)
+    return data, vtk_to_numpy(scalars).reshape(shape)
+
+
+def prepare(volume: Volume, name: str = "") -> PreparedVolume:
+    """Copy a volume's voxels into VTK; nothing of the scene is touched."""
+    data, voxels = empty_data(volume.array.shape, volume.array.dtype)
+    voxels[...] = volume.array  # leaves Python's lock alone
+    return PreparedVolume(name or volume.name, data, index_to_ras(volume))
+
+
+def index_to_ras(volume: Volume) -> vtk.vtkMatrix4x4:
+    """Give the matrix from a volume's voxel indices to RAS mm."""
     matrix = np.eye(4)
     matrix[:3, :3] = np.reshape(volume.direction, (3, 3)) * np.asarray(volume.spacing)
     matrix[:3, 3] = volume.origin
-    return PreparedVolume(name or volume.name, data, vtk_matrix(LPS_RAS @ matrix))
+    return vtk_matrix(LPS_RAS @ matrix)
 
 
 def put(

@@ -76,13 +76,18 @@ def companions(
     series = study.images.get(Modality.DWI)
     if isinstance(series, DiffusionSeries):
         transform = result.transforms.get(Modality.DWI)
+        bent = None
+        if transform is not None and result.distortion is not None:
+            bent = result.distortion.warped(transform)
         if transform is None:
             part(progress, 0.4, 0.5)(0.0, "Registering the DWI")
             transform = register(
                 study.scalar(Modality.DWI), reference, moving_name="DWI", fixed_name=result.reference.value
             ).transform
         try:
-            f = _perfusion_fraction(series, reference, transform, result.mask, part(progress, 0.5, 1.0))
+            f = _perfusion_fraction(
+                series, reference, transform, bent or transform, result.mask, part(progress, 0.5, 1.0)
+            )
         except InputError as error:  # such as a clinical DWI of two b-values: no reason to lose the rCBV map
             findings.append(
                 Finding("warning", Modality.DWI, f"no IVIM f map ({error})", "Compare without it.")
@@ -106,9 +111,10 @@ def _perfusion_fraction(
     series: DiffusionSeries,
     reference: sitk.Image,
     transform: sitk.Transform,
+    bent: sitk.Transform,
     mask: sitk.Image,
     progress: Progress,
 ) -> sitk.Image:
-    """Fit f on the DWI's own grid, in the brain alone, and bring it to the reference."""
+    """Fit f on the DWI's own grid, in the brain alone, and bring it to the reference, distortion undone."""
     brain = resample(mask, volume_of(series.image, 0), transform.GetInverse(), interpolation="nearest")
-    return sitk.Mask(resample(maps.ivim_maps(series, brain, progress=progress).f, reference, transform), mask)
+    return sitk.Mask(resample(maps.ivim_maps(series, brain, progress=progress).f, reference, bent), mask)

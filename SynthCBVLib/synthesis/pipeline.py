@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import SimpleITK as sitk
 
+from SynthCBVLib.imaging.distortion import Distortion
 from SynthCBVLib.imaging.quality import Finding, check, raise_on_error
 from SynthCBVLib.imaging.resampling import resample
 from SynthCBVLib.imaging.study import Modality, Study, like
@@ -45,7 +46,9 @@ class Synthesis:
     reference : Modality
         The image whose grid the map has.
     transforms : Mapping
-        Points of the reference to points of each other image.
+        Points of the reference to points of each other image, as if that were not distorted.
+    distortion : Distortion or None
+        Displacement of the DWI; None where it was not looked for.
     """
 
     rcbv: sitk.Image
@@ -55,6 +58,7 @@ class Synthesis:
     findings: tuple[Finding, ...]
     reference: Modality
     transforms: Mapping[Modality, sitk.Transform]
+    distortion: Distortion | None = None
 
 
 def synthesize(
@@ -63,6 +67,7 @@ def synthesize(
     device: str = "auto",
     progress: Progress | None = None,
     transforms: Mapping[Modality, sitk.Transform] | None = None,
+    distortion: bool = False,
 ) -> Synthesis:
     """Synthesise the rCBV map of a study.
 
@@ -78,6 +83,8 @@ def synthesize(
         Told of every stage; may raise `Cancelled`.
     transforms : Mapping, optional
         Known transforms (points of the reference to points of the image); the other images are registered.
+    distortion : bool
+        Correct the DWI's distortion along its phase direction against T2w (`estimate_distortion`).
 
     Returns
     -------
@@ -95,7 +102,9 @@ def synthesize(
     choose_device(device)  # a wrong name is told before the long work
     findings = bridged(check(study, model.card), study, model.card)
     raise_on_error(findings, study)
-    prepared = prepare(study, model.card, transforms, progress=part(progress, 0.05, 0.6))
+    prepared = prepare(
+        study, model.card, transforms, progress=part(progress, 0.05, 0.6), distortion=distortion
+    )
     inside = sitk.GetArrayViewFromImage(prepared.mask)
     predicted = prepared.b_values.predicted if prepared.b_values else ()
     novelty = novelty_of(prepared.channels, prepared.present, inside, model.card, predicted)
@@ -116,8 +125,9 @@ def synthesize(
     provenance = describe(study, model, prepared, result, everything, novelty)
     part(progress, 0.95, 1.0)(1.0, "Done")
     return Synthesis(
-        rcbv, uncertainty, mask, provenance, everything, prepared.reference_modality, prepared.transforms
-    )
+        rcbv, uncertainty, mask, provenance, everything, prepared.reference_modality, prepared.transforms,
+        prepared.distortion,
+    )  # fmt: skip
 
 
 def _brain(prepared: Prepared, network_mask: np.ndarray | None) -> tuple[sitk.Image, tuple[Finding, ...]]:

@@ -13,6 +13,7 @@ import SimpleITK as sitk
 
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.imaging.brainmask import brain_mask
+from SynthCBVLib.imaging.distortion import Distortion
 from SynthCBVLib.imaging.motion import VolumeMotion, estimate_motion
 from SynthCBVLib.imaging.quality import Finding
 from SynthCBVLib.imaging.registration import Registration, register
@@ -33,6 +34,7 @@ from SynthCBVLib.synthesis.card import ModelCard
 from SynthCBVLib.synthesis.derived import derived_image
 from SynthCBVLib.synthesis.diffusion import diffusion_channels, motion_findings, still_b0
 from SynthCBVLib.synthesis.normalisation import NORMALISATIONS
+from SynthCBVLib.synthesis.straightening import straighten
 
 
 @dataclass(frozen=True)
@@ -56,13 +58,15 @@ class Prepared:
     registrations : Mapping
         Registration of each other image to the reference; None where the transform was given.
     transforms : Mapping
-        Transform of each image (points of the reference to points of the image).
+        Transform of each image (points of the reference to points of the image, as if not distorted).
     findings : tuple of Finding
         What was noticed on the way.
     motion : tuple of VolumeMotion
         Motion of each volume of the DWI, in the series' order; empty without DWI or where not looked for.
     b_values : BValues or None
         Which of the card's b-values were measured and which predicted; None without DWI.
+    distortion : Distortion or None
+        Displacement of the DWI, behind its transform; None where it was not looked for.
     """
 
     channels: np.ndarray
@@ -76,6 +80,7 @@ class Prepared:
     findings: tuple[Finding, ...]
     motion: tuple[VolumeMotion, ...] = ()
     b_values: BValues | None = None
+    distortion: Distortion | None = None
 
 
 def prepare(
@@ -85,6 +90,7 @@ def prepare(
     brain: sitk.Image | None = None,
     progress: Progress | None = None,
     motion: bool = True,
+    distortion: bool = False,
 ) -> Prepared:
     """Register, resample and normalise a study for a network.
 
@@ -103,6 +109,9 @@ def prepare(
     motion : bool
         Follow the head through the volumes of the DWI; those that moved are resampled once, by their motion
         and the DWI's transform together.
+    distortion : bool
+        Look for the DWI's distortion along its phase direction, against T2w; it is resampled once, by the
+        displacement, its motion and its transform together.
 
     Raises
     ------
@@ -121,6 +130,7 @@ def prepare(
     covered: dict[Modality, np.ndarray] = {}
     followed: tuple[VolumeMotion, ...] = ()
     planned: BValues | None = None
+    bent: Distortion | None = None
 
     for index, spec in enumerate(specs):
         step = part(progress, index / (len(specs) + 1), (index + 1) / (len(specs) + 1))
@@ -147,7 +157,20 @@ def prepare(
                 fixed_name=reference_modality.value,
             )
             transform, registrations[spec.modality] = registration.transform, registration
+        if distortion and isinstance(image, DiffusionSeries):
+            step(0.5, "Looking for distortion of the DWI")
+            if brain is None and reference_modality is not Modality.DWI:
+                brain = brain_mask(
+                    reference, shown_contrast(study.images[reference_modality], reference_modality)
+                )
+            bent, noticed = straighten(
+                study, reference_modality, shown, transform, brain, part(step, 0.5, 0.7)
+            )
+            findings.extend(noticed)
         used[spec.modality] = transform
+        if bent is not None and isinstance(image, DiffusionSeries):
+            used[spec.modality] = bent.aligned(transform)
+            transform = bent.warped(used[spec.modality])
         step(0.7, f"Resampling {spec.modality}")
         covered[spec.modality] = sitk.GetArrayFromImage(coverage(shown, card_grid, transform))
         if isinstance(image, DiffusionSeries) and spec.derived:
@@ -187,7 +210,7 @@ def prepare(
         first += spec.channels
     return Prepared(
         channels, present, card_grid, reference, reference_modality, mask, registrations, used,
-        tuple(findings), followed, planned,
+        tuple(findings), followed, planned, bent,
     )  # fmt: skip
 
 

@@ -79,6 +79,7 @@ def describe(
             }
             for moved in prepared.motion
         ],
+        "distortion": None if prepared.distortion is None else prepared.distortion.as_json(),
         "findings": [asdict(finding) for finding in findings],
     }
 

@@ -33,6 +33,8 @@ class Alignment:
         One of `METHODS`.
     reference : str
         Modality whose grid the map gets; "" leaves it to the model's card.
+    distortion : bool
+        Whether the DWI's distortion along its phase direction is corrected against T2w.
 
     Raises
     ------
@@ -42,10 +44,13 @@ class Alignment:
 
     method: str = "rigid"
     reference: str = ""
+    distortion: bool = False
 
     def __post_init__(self) -> None:
         if self.method not in METHODS:
             raise InputError("registration", repr(self.method), f"one of {', '.join(METHODS)}")
+        if not isinstance(self.distortion, bool):
+            raise InputError("distortion", repr(self.distortion), "true or false")
 
 
 def synthesize_aligned(
@@ -62,8 +67,9 @@ def synthesize_aligned(
 
     if alignment.reference:
         model = dataclasses.replace(model, card=_with_reference(model.card, study, alignment.reference))
+    more = {"distortion": True} if alignment.distortion else {}
     if alignment.method == "rigid":
-        result = synthesize(study, model, device, progress)
+        result = synthesize(study, model, device, progress, **more)
         found: Mapping[Modality, Registration | None] = {}
     else:
         found = _register(study, model.card, alignment.method, part(progress, 0.0, 0.3))
@@ -72,7 +78,7 @@ def synthesize_aligned(
             modality: identity if registration is None else registration.transform
             for modality, registration in found.items()
         }
-        result = synthesize(study, model, device, part(progress, 0.3, 1.0), transforms=transforms)
+        result = synthesize(study, model, device, part(progress, 0.3, 1.0), transforms=transforms, **more)
     told: dict[str, Any] = {}
     for name, entry in result.provenance["registration"].items():
         told[name] = {**entry, "matrix": matrix_of(result.transforms[Modality(name)])}

@@ -60,6 +60,8 @@ class HandedStudy:
         Of these.
     series : str
         How messages call the DWI.
+    phase_encoding : str
+        Phase direction of the DWI, as `DiffusionSeries` has it; empty where it is not known.
     """
 
     subject: str
@@ -68,6 +70,7 @@ class HandedStudy:
     asl: tuple[Volume, ...] = ()
     timing: AslTiming = AslTiming()
     series: str = "DWI"
+    phase_encoding: str = ""
 
     def study(self) -> Study:
         """Give the study.
@@ -83,7 +86,7 @@ class HandedStudy:
             if modality is Modality.DWI:
                 series = joined(volumes, "one volume a b-value")
                 check_content(series, self.series)
-                images[modality] = DiffusionSeries(series, self.b_values, self.series)
+                images[modality] = DiffusionSeries(series, self.b_values, self.series, self.phase_encoding)
             else:
                 images[modality] = scalar(volumes[0])
         if self.asl:
@@ -102,7 +105,7 @@ class HandedStudy:
         named |= {f"ASL/{number}": volume for number, volume in enumerate(self.asl)}
         more = {
             "subject": self.subject, "b_values": list(self.b_values), "timing": asdict(self.timing),
-            "series": self.series,
+            "series": self.series, "phase_encoding": self.phase_encoding,
         }  # fmt: skip
         write_volumes(folder, named, more)
 
@@ -116,7 +119,10 @@ class HandedStudy:
         asl = tuple(groups.pop("ASL", ()))
         volumes = {Modality(key): tuple(members) for key, members in groups.items()}
         timing = AslTiming(**more["timing"])
-        return cls(more["subject"], volumes, tuple(more["b_values"]), asl, timing, more["series"])
+        return cls(
+            more["subject"], volumes, tuple(more["b_values"]), asl, timing, more["series"],
+            more["phase_encoding"],
+        )  # fmt: skip
 
 
 def joined(volumes: Sequence[Volume], needed: str) -> sitk.Image:

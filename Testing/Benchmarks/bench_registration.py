@@ -3,6 +3,7 @@
 
 python Testing/Benchmarks/bench_registration.py [--patients 5] [--moves 4] [--peer-trials 5] [--seed 5000]
     [--cores 1] [--grid 2mm|compact] [--cache FOLDER] [--without-peers]
+    [--pairs CBF,T2w]
 
 On top of the head's own poses, the moving image's header gets a random turn (each axis within 10 degrees) and
 shift (each within 12 mm). The target registration error is taken at the brain's points. Peers that are not
@@ -187,7 +188,9 @@ def main() -> None:
     parser.add_argument("--grid", choices=GRIDS, default="2mm")
     parser.add_argument("--cache", type=Path, help="folder to keep simulated images in")
     parser.add_argument("--without-peers", action="store_true", help="measure SynthCBV alone")
+    parser.add_argument("--pairs", help="moving images of the pairs to measure, with commas; all by default")
     args = parser.parse_args()
+    pairs = [pair for pair in PAIRS if args.pairs is None or pair[0] in args.pairs.split(",")]
     for name in ("ITK_GLOBAL_DEFAULT_NUMBER_OF_THREADS", "OMP_NUM_THREADS"):
         os.environ[name] = str(args.cores)  # read by the peers when they are loaded
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(args.cores)
@@ -207,7 +210,7 @@ def main() -> None:
             "| pair | tool | trials | median TRE mm | worst trial mm | CPU s | clock s | "
             "CPU of SynthCBV / its |\n|---|---|---|---|---|---|---|---|"
         )
-        for pair in PAIRS:
+        for pair in pairs:
             # Patients vary first, so that the peers' trials are of different ones.
             cases = [
                 case(folder, seed, *pair, move)

@@ -133,6 +133,9 @@ class Pictures:
             self.ui.applyButton.click()
             self.wait(lambda: not self.logic.running)
             self.save("finished", "study", "synthesis")
+            self.ui.pairSelector.setCurrentIndex(1)
+            self.save("registration", "registration")
+            self.ui.pairSelector.setCurrentIndex(0)
         finally:
             self.logic.launch = original
 

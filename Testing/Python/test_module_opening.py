@@ -69,14 +69,21 @@ panel.logic.getParameterNode().outputName = "kept"
 old = sys.modules["SynthCBVLib.panel.study"]
 panel.onReload()
 new = slicer.util.getModuleWidget("SynthCBV")
-new.enter()
 assert new is not panel
+# Slicer keeps the old panel and does not call enter() of the new one: only the new one may edit.
+assert panel.ui.segmentEditorWidget.mrmlSegmentEditorNode() is None
+assert new.ui.segmentEditorWidget.mrmlSegmentEditorNode() is not None
+assert new.ui.segmentEditorWidget._views and new.ui.segmentEditorWidget._shortcuts
 assert sys.modules["SynthCBVLib.panel.study"] is not old
 assert type(new.studySection).__module__ == "SynthCBVLib.panel.study"
 assert isinstance(new.studySection, sys.modules["SynthCBVLib.panel.study"].StudySection)
 assert new.logic.getParameterNode().outputName == "kept"
 slicer.mrmlScene.Clear(0)
 assert new.logic.getParameterNode().outputName == "SynthCBV"
+from SynthCBVLib.scene.layout import FOUR_VIEWS
+layout = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
+layout.SetViewArrangement(FOUR_VIEWS)  # as a scene that is read before any synthesis
+assert "SynthCBVReal" in layout.GetCurrentLayoutDescription()
 host.stop()
 print("reloaded")
 """

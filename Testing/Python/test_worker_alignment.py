@@ -100,4 +100,4 @@ def test_affine_registration_is_handed_over_with_its_figures(asked, monkeypatch)
 def test_there_is_no_other_method():
     with pytest.raises(InputError, match="one of rigid, affine, keep"):
         Alignment("elastic")
-    assert dataclasses.asdict(Alignment()) == {"method": "rigid", "reference": ""}
+    assert dataclasses.asdict(Alignment()) == {"method": "rigid", "reference": "", "distortion": False}

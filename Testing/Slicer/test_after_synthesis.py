@@ -244,9 +244,10 @@ class SectionsTest(unittest.TestCase):
 
     def test_stamping_fills_one_region_after_the_other(self):
         self.choose_map()
+        interaction = slicer.mrmlScene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
+        interaction.SetPlaceModePersistence(0)
         self.ui.stampButton.click()
         self.assertIn("Tumour 1", text(self.ui.regionsStatusLabel))
-        interaction = slicer.mrmlScene.GetNodeByID("vtkMRMLInteractionNodeSingleton")
         self.assertEqual(interaction.GetCurrentInteractionMode(), interaction.Place)
         picker = self.panel.regionsSection.stamper.picker
         for count, name in enumerate(REGIONS, start=1):
@@ -256,6 +257,7 @@ class SectionsTest(unittest.TestCase):
             self.assertTrue(wait(lambda count=count: self.drawn() == count, 10.0))
         self.assertFalse(picker.running)
         self.assertEqual(interaction.GetCurrentInteractionMode(), interaction.ViewTransform)
+        self.assertEqual(interaction.GetPlaceModePersistence(), 0)
         self.assertIsNone(slicer.mrmlScene.GetFirstNodeByName("Stamp"))
         self.wait_for_ratio()
         self.assertGreater(self.ratio(), 2.0)

@@ -3,6 +3,7 @@
 import sys
 import tempfile
 import unittest
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from panel_case import PanelCase, image, plain, text, tip, wait
 
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.imaging.study import same_grid
-from SynthCBVLib.panel.selection import Method, ModelChoice, Reference, Workflow
+from SynthCBVLib.panel.selection import Method, ModelChoice, Reference, Workflow, selection_from
 from SynthCBVLib.scene import image_to_volume, load_scene, save_scene, volume_to_image
 from SynthCBVLib.scene.layout import FOUR_VIEWS, THREE_VIEWS, VIEWS, composites
 from SynthCBVLib.scene.results import input_of
@@ -139,7 +140,38 @@ class StudyTest(PanelCase):
         self.assertEqual(self.parameters.regions.GetSegmentation().GetNthSegment(0).GetName(), "Lesion")
         self.assertIn("4 b-values", text(self.ui.bValuesSourceLabel))
         self.assertTrue(self.ui.patientProgressBar.isHidden())
+        # Slicer does not search all voxels for the window of the display.
+        display = self.parameters.realMap.GetDisplayNode()
+        self.assertFalse(display.GetAutoWindowLevel())
+        self.assertEqual((display.GetWindowLevelMin(), display.GetWindowLevelMax()), (0.0, 5.0))
+        first = self.parameters.t2w.GetID()
+        self.assertTrue(wait(lambda: all(v.GetBackgroundVolumeID() == first for v in composites()), 10.0))
         self.assert_ready_again()
+
+    def test_a_digital_patient_ends_what_is_shown_of_another_head(self):
+        self.run_behaviour("quick")
+        self.assertTrue(wait(lambda: not self.logic.running))
+        self.assertTrue(wait(lambda: not self.panel.layoutSwitch._ticker.running, 10.0))
+        self.ui.pairSelector.setCurrentIndex(1)
+        self.assertTrue(wait(lambda: "DWI as registered" in self.maps(), 10.0))
+        self.ui.patientButton.click()
+        self.assertTrue(wait(lambda: not self.logic.running))
+        self.assertIsNone(self.parameters.syntheticMap)
+        self.assertNotIn("DWI as registered", self.maps())
+        self.assertFalse(self.ui.pairSelector.isEnabled())
+
+    def test_labelling_reaches_the_request(self):
+        self.parameters.workflow = Workflow.ASL
+        self.parameters.t1w = image_to_volume(image(), "T1w")
+        for name in ("aslControl", "aslLabel", "aslM0"):
+            self.assertEqual(text(getattr(self.ui, name + "Status")), "or these")
+            setattr(self.parameters, name, image_to_volume(image(), name))
+        self.assertTrue(self.ui.applyButton.isEnabled())
+        self.assertEqual(selection_from(self.parameters).asl.labelling, "pcasl")
+        self.ui.labellingSelector.setCurrentIndex(1)
+        self.parameters.postLabelDelay = 1.8
+        asl = selection_from(self.parameters).asl
+        self.assertEqual((asl.labelling, asl.post_label_delay, asl.label_duration), ("pasl", 1.8, None))
 
     def test_loading_a_digital_patient_can_be_stopped(self):
         self.ui.patientButton.click()
@@ -174,13 +206,18 @@ class SynthesisTest(PanelCase):
     def test_choices_reach_the_worker(self):
         self.choose_ivim()
         self.parameters.registration, self.parameters.reference = Method.AFFINE, Reference.DWI
+        self.assertFalse(self.ui.distortionCheckBox.isHidden())
+        self.ui.distortionCheckBox.click()
+        self.assertTrue(self.parameters.distortion)
         seen = []
         self.logic.launch = lambda arguments: (
             seen.append(Path(arguments[-1]).read_text()) or self.launch(arguments)
         )
         self.ui.applyButton.click()
         self.assertTrue(wait(lambda: bool(seen)))
-        self.assertIn('"alignment": {"method": "affine", "reference": "DWI"}', seen[0])
+        self.assertIn('"alignment": {"method": "affine", "reference": "DWI", "distortion": true}', seen[0])
+        self.parameters.workflow = Workflow.ASL
+        self.assertTrue(self.ui.distortionCheckBox.isHidden())
 
     def test_a_model_from_a_file_shows_its_card_or_what_is_wrong(self):
         self.choose_ivim()
@@ -239,7 +276,7 @@ class RegistrationTest(PanelCase):
             self.assertIn(words, told)
         before = self.maps()
         self.ui.pairSelector.setCurrentIndex(1)
-        copy = slicer.util.getNode("DWI as registered")
+        copy = self.shown()
         self.assertTrue(copy.GetHideFromEditors())
         # Points of the reference are 3 mm and 4 mm (LPS) off in the DWI: the copy goes back by as much.
         moved = np.subtract(volume_to_image(copy).GetOrigin(), image().GetOrigin())
@@ -253,6 +290,60 @@ class RegistrationTest(PanelCase):
         for composite in composites():
             self.assertIsNone(composite.GetForegroundVolumeID())
 
+    def shown(self):
+        """Wait for the node that shows the registered image, and give it."""
+        self.assertTrue(wait(lambda: "DWI as registered" in self.maps(), 10.0))
+        return slicer.mrmlScene.GetFirstNode("DWI as registered", "vtkMRMLScalarVolumeNode")
+
+    def synthesise(self):
+        self.run_behaviour("quick")
+        self.assertTrue(wait(lambda: not self.logic.running))
+        # The side-by-side views come in the turns after that.
+        self.assertTrue(wait(lambda: not self.panel.layoutSwitch._ticker.running, 10.0))
+
+    def test_checkerboard_and_fade_take_turns(self):
+        self.synthesise()
+        self.ui.fadeSlider.setValue(70)
+        self.ui.pairViewSelector.setCurrentIndex(1)
+        self.assertFalse(self.ui.fadeSlider.isEnabled())
+        self.ui.pairSelector.setCurrentIndex(1)
+        checks = self.shown()
+        self.assertTrue(checks.GetDisplayNode().GetApplyThreshold())
+        for composite in composites():
+            self.assertEqual(composite.GetForegroundVolumeID(), checks.GetID())
+            self.assertEqual(composite.GetForegroundOpacity(), 1.0)
+        self.ui.pairViewSelector.setCurrentIndex(0)
+        self.assertTrue(self.ui.fadeSlider.isEnabled())
+        self.assertTrue(wait(lambda: not self.shown().GetDisplayNode().GetApplyThreshold(), 10.0))
+        self.assertEqual(self.maps().count("DWI as registered"), 1)
+        for composite in composites():
+            self.assertEqual(composite.GetForegroundVolumeID(), self.shown().GetID())
+            self.assertAlmostEqual(composite.GetForegroundOpacity(), 0.7)
+
+    def test_what_the_user_shows_meanwhile_stays(self):
+        self.synthesise()
+        self.ui.pairSelector.setCurrentIndex(1)
+        self.shown()
+        other = image_to_volume(image(), "other").GetID()
+        for composite in composites():
+            composite.SetBackgroundVolumeID(other)
+        self.ui.pairSelector.setCurrentIndex(0)
+        self.assertEqual({one.GetBackgroundVolumeID() for one in composites()} - {other}, set())
+
+    def test_another_map_and_a_closed_scene_end_the_pair(self):
+        self.synthesise()
+        first = self.parameters.syntheticMap
+        self.synthesise()
+        self.assertIsNot(self.parameters.syntheticMap, first)
+        self.ui.pairSelector.setCurrentIndex(1)
+        self.shown()
+        self.parameters.syntheticMap = first
+        self.assertNotIn("DWI as registered", self.maps())
+        self.ui.pairSelector.setCurrentIndex(1)
+        slicer.mrmlScene.Clear(0)  # while it is being made
+        wait(lambda: False, 0.2)
+        self.assertEqual(self.maps(), [])
+
 
 class SceneTest(PanelCase):
     def test_choices_and_results_are_saved_with_the_scene(self):
@@ -261,7 +352,9 @@ class SceneTest(PanelCase):
         self.parameters.registration, self.parameters.seed = Method.KEEP, 17
         self.ui.bValuesEdit.setText("0 50 100 900")
         self.assertTrue(wait(lambda: not self.logic.running))
+        self.assertTrue(wait(lambda: not self.panel.layoutSwitch._ticker.running, 10.0))
         self.ui.pairSelector.setCurrentIndex(1)
+        self.assertTrue(wait(lambda: "DWI as registered" in self.maps(), 10.0))
         results = plain(self.ui.findingsText), text(self.ui.registrationResultLabel)
         with tempfile.TemporaryDirectory() as folder:
             path = save_scene(Path(folder) / "scene.mrb")
@@ -271,7 +364,16 @@ class SceneTest(PanelCase):
             self.assertEqual(plain(self.ui.findingsText), "")
             self.assertFalse(self.ui.applyButton.isEnabled())
             load_scene(path)
-        self.panel.enter()
+            self.panel.enter()
+            self.assert_scene_is_back(results)
+            self.ui.pairSelector.setCurrentIndex(1)
+            self.assertTrue(wait(lambda: "DWI as registered" in self.maps(), 10.0))
+            load_scene(path)  # beside this one, whose pair it puts out of the views
+            self.assertNotIn("DWI as registered", self.maps())
+            self.ui.pairSelector.setCurrentIndex(1)
+            self.assertTrue(wait(lambda: "DWI as registered" in self.maps(), 10.0))
+
+    def assert_scene_is_back(self, results):
         parameters = self.logic.getParameterNode()
         self.assertEqual(parameters.t2w.GetName(), "T2w")
         self.assertEqual(parameters.outputName, "Case 7")
@@ -280,8 +382,29 @@ class SceneTest(PanelCase):
         self.assertEqual(parameters.syntheticMap.GetName(), "SynthCBV synthetic rCBV")
         self.assertEqual((plain(self.ui.findingsText), text(self.ui.registrationResultLabel)), results)
         self.assertNotIn("DWI as registered", self.maps())
-        self.ui.pairSelector.setCurrentIndex(1)
-        self.assertIn("DWI as registered", self.maps())
+        for composite in composites():
+            self.assertIsNone(composite.GetForegroundVolumeID())
+
+
+class TickerTest(unittest.TestCase):
+    def test_what_is_done_is_let_go(self):
+        """Qt holds what its timers are connected to, which must not keep images in memory."""
+        from SynthCBVLib.panel.ticker import Ticker
+
+        class Images:
+            def work(self):
+                return False
+
+        images = Images()
+        seen, ticker = weakref.ref(images), Ticker(images.work, 0)
+        del images
+        self.assertIsNotNone(seen())
+        self.assertTrue(wait(lambda: not ticker.running, 5.0))
+        self.assertIsNone(seen())
+        ticker.stop()
+        ticker.stop()
+        wait(lambda: False, 0.05)
+        ticker.stop()
 
 
 class ModuleTest(unittest.TestCase):

@@ -21,7 +21,7 @@ _GROUPS = (
     "FrameContentSequence", "PlanePositionSequence", "PlaneOrientationSequence", "PixelMeasuresSequence",
     "MRImageFrameTypeSequence", "MRTimingAndRelatedParametersSequence", "MREchoSequence",
     "MRModifierSequence", "MRDiffusionSequence", "MRArterialSpinLabelingSequence", "MRAveragesSequence",
-    "PixelValueTransformationSequence",
+    "PixelValueTransformationSequence", "MRFOVGeometrySequence",
 )  # fmt: skip
 #: SOP classes of MR images, single and enhanced.
 _MR = "1.2.840.10008.5.1.4.1.1.4"

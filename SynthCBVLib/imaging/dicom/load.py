@@ -18,6 +18,10 @@ from SynthCBVLib.imaging.dicom.series import Described
 from SynthCBVLib.imaging.study import AslSeries, DiffusionSeries, Modality, StudyImage, join_series
 from SynthCBVLib.progress import Progress, silent
 
+#: Phase direction: along rows or along columns (standard images; COLUMN and OTHER in enhanced ones). Which
+#: way it runs is recorded in private tags alone.
+_PHASE = {"ROW": "i", "COL": "j", "COLUMN": "j"}
+
 
 def load(
     described: Described, m0: Described | None = None, progress: Progress | None = None
@@ -46,7 +50,8 @@ def load(
     plan = _sound(described)
     name = described.series.name
     if isinstance(plan, DiffusionPlan):
-        return DiffusionSeries(join_series(_images(described, progress)), plan.b_values, name), ()
+        phase = _PHASE.get(plan.volumes.frames[0][0].text("InPlanePhaseEncodingDirection").upper(), "")
+        return DiffusionSeries(join_series(_images(described, progress)), plan.b_values, name, phase), ()
     if isinstance(plan, AslPlan):
         return _asl(described, plan, m0, progress), ()
     if described.series.n_volumes > 1 and described.series.role == "other":

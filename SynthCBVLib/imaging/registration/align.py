@@ -1,7 +1,8 @@
 """Align one image with another: rigid or affine, by mutual information, from several starts.
 
-Multi-resolution Mattes mutual information (Mattes et al., IEEE TMI 2003) with SimpleITK.  The header's
-alignment is the first start and stays if nothing better is found.
+Multi-resolution Mattes mutual information (Mattes et al., IEEE TMI 2003) with SimpleITK; for maps of flow the
+last step is a fit by least squares.  The header's alignment is the first start and stays if nothing better is
+found.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from SynthCBVLib.imaging.registration.level import (
     without_brightest,
     without_shading,
 )
+from SynthCBVLib.imaging.registration.relation import fitted, is_loose
 from SynthCBVLib.imaging.registration.starts import Start, find_starts
 from SynthCBVLib.imaging.resampling import overlap
 from SynthCBVLib.imaging.study import is_series, settled
@@ -123,7 +125,7 @@ def register(
     for number in range(done, len(levels)):
         progress(0.2 + 0.6 * number / len(levels), f"Aligning at {LEVELS[number]:g} mm")
         last = number == len(levels) - 1
-        found = _besides_size(levels[number], found, centre) if last else levels[number].optimised(found)
+        found = _finished(levels, found, centre) if last else levels[number].optimised(found)
     if model == "affine":
         progress(0.75, "Aligning with scale and shear")
         found = _affine_of(found)
@@ -171,6 +173,12 @@ def _checked(image: sitk.Image, name: str) -> sitk.Image:
     if array.min() == array.max():
         raise InputError(name, f"the value {array.flat[0]:g} in all voxels", "an image with contrast")
     return settled(sitk.Cast(image, sitk.sitkFloat32))
+
+
+def _finished(levels: list[Level], start: sitk.Euler3DTransform, centre: np.ndarray) -> sitk.Euler3DTransform:
+    """Find the final pose from that of the last level but one."""
+    found = fitted(levels[-1], start, centre) if is_loose(levels[-1], levels[-2].value(start)) else None
+    return _besides_size(levels[-1], start, centre) if found is None else found
 
 
 def _besides_size(level: Level, start: sitk.Euler3DTransform, centre: np.ndarray) -> sitk.Euler3DTransform:

@@ -146,9 +146,10 @@ def without_shading(image: sitk.Image) -> sitk.Image:
     # Towards the outside, where there is nothing to tell it from, the field goes to the mean.
     field = (gaussian_filter(array * head, sigma) + 0.02 * mean) / (gaussian_filter(head, sigma) + 0.02)
     field = np.maximum(field / mean, 0.05).astype(np.float32)
-    return image / sitk.Resample(
+    even = image / sitk.Resample(
         like(field, small), image, sitk.Transform(), sitk.sitkLinear, 1.0, sitk.sitkFloat32, True
-    )  # fmt: skip
+    )
+    return sitk.Cast(even, sitk.sitkFloat32)  # quotients have double precision
 
 
 def without_brightest(image: sitk.Image) -> sitk.Image:

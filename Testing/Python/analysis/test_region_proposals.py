@@ -96,6 +96,24 @@ def test_the_hottest_disc_is_found_and_the_vessel_is_not():
         assert not array(mask)[0, 28:30].any()
 
 
+def test_what_is_hot_in_one_slice_only_yields_to_what_its_neighbours_show_too():
+    """Noise, and not tumour, rises in one slice; a region's value is the map's, not the smoothed one's."""
+    rows, columns = np.indices((70, 70))
+    values, segment = np.full((3, 70, 70), 2.0, np.float32), np.zeros((3, 70, 70), np.uint8)
+    segment[:, 10:60, 10:60] = 1
+    segment[1, 9] = segment[1, 10]  # the slice of the most tumour
+    values[1][np.hypot(rows - 22, columns - 22) < 5] = 3.2
+    values[:, np.hypot(rows - 46, columns - 46) < 5] = 3.0
+    images = []
+    for part in (values, segment):
+        images.append(sitk.GetImageFromArray(part))
+        images[-1].SetSpacing((1.0, 1.0, 5.0))
+    spots = propose_tumour(*images, n=1)
+    assert np.hypot(spots.indices[0][1] - 46, spots.indices[0][0] - 46) <= 2
+    assert spots.indices[0][2] == 1
+    assert values[array(spots.masks["Tumour 1"]) > 0].mean() == pytest.approx(3.0)
+
+
 def test_the_border_is_avoided_where_there_is_room():
     segment = np.zeros((60, 60), bool)
     segment[10:50, 10:50] = True
