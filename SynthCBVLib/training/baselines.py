@@ -17,7 +17,7 @@ from SynthCBVLib.errors import InputError
 from SynthCBVLib.imaging.files import written_whole
 from SynthCBVLib.progress import Progress, silent
 from SynthCBVLib.synthesis.card import ModelCard
-from SynthCBVLib.training.cases import Case
+from SynthCBVLib.training.cases import Case, preparation
 
 #: Names of the baselines, and what they are.
 BASELINES = {
@@ -209,7 +209,7 @@ def load_baseline(path: Path) -> Baseline:
 
 
 def identity(kind: str, cases: Sequence[Case], card: ModelCard) -> str:
-    """Give the SHA-256 of all that decides a baseline: kind, settings, card and cases."""
+    """Give the SHA-256 of all that decides a baseline: kind, settings, the inputs' preparation and cases."""
     settings = (VOXELS, _PENALTY, _HIDDEN, _STEPS, _BATCH, _RATE, _SEED)
-    parts = [kind, settings, card.to_json(), [case.fingerprint() for case in cases]]
+    parts = [kind, settings, preparation(card), [case.fingerprint() for case in cases]]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()

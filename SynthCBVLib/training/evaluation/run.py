@@ -209,7 +209,7 @@ def _baselines(plan: Plan, main: Contender, progress: Progress) -> list[Contende
     found = []
     for number, kind in enumerate(BASELINES):
         sha256 = identity(kind, cases, main.card)
-        path = plan.work / "baselines" / f"{main.label}-{kind}-{sha256[:12]}.npz"
+        path = plan.work / "baselines" / f"{main.card.name}-{kind}-{sha256[:12]}.npz"
         if not path.is_file():
             step = part(progress, number / len(BASELINES), (number + 1) / len(BASELINES))
             save_baseline(fit_baseline(kind, cases, main.card, step), path)

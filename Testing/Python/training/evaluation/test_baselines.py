@@ -64,7 +64,8 @@ def test_identity_is_that_of_the_cases(ivim_card):
     same = identity("ridge", [case(1)], ivim_card)
     assert same == identity("ridge", [case(1)], ivim_card)
     others = [identity("mlp", [case(1)], ivim_card), identity("ridge", [case(2)], ivim_card),
-              identity("ridge", [case(1)], dataclasses.replace(ivim_card, version="1"))]  # fmt: skip
+              identity("ridge", [case(1)], dataclasses.replace(ivim_card, spacing=(1.0, 1.0, None)))]  # fmt: skip
+    assert same == identity("ridge", [case(1)], dataclasses.replace(ivim_card, version="1", mirrored=True))
     assert same not in others
 
 
