@@ -63,8 +63,11 @@ def test_a_baseline_survives_the_disk(tmp_path, ivim_card, kind):
 def test_identity_is_that_of_the_cases(ivim_card):
     same = identity("ridge", [case(1)], ivim_card)
     assert same == identity("ridge", [case(1)], ivim_card)
-    others = [identity("mlp", [case(1)], ivim_card), identity("ridge", [case(2)], ivim_card),
-              identity("ridge", [case(1)], dataclasses.replace(ivim_card, spacing=(1.0, 1.0, None)))]  # fmt: skip
+    coarser = dataclasses.replace(ivim_card, spacing=(1.0, 1.0, None))
+    others = [
+        identity("mlp", [case(1)], ivim_card), identity("ridge", [case(2)], ivim_card),
+        identity("ridge", [case(1)], coarser),
+    ]  # fmt: skip
     assert same == identity("ridge", [case(1)], dataclasses.replace(ivim_card, version="1", mirrored=True))
     assert same not in others
 
