@@ -209,7 +209,8 @@ class SynthCBVWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
         register_layouts()
-        if self.parent.isEntered:  # after a reload, for Slicer does not call enter() then
+        # After a reload Slicer does not call enter(); a widget alone has no such property.
+        if getattr(self.parent, "isEntered", False):
             self.enter()
         else:
             self.initializeParameterNode()

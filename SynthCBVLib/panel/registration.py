@@ -11,6 +11,7 @@ from SynthCBVLib.errors import InputError
 from SynthCBVLib.panel.layout import LayoutSwitch
 from SynthCBVLib.panel.selection import Workflow
 from SynthCBVLib.panel.ticker import Ticker
+from SynthCBVLib.scene.layout import drop_missing
 from SynthCBVLib.scene.pair import Registered, hide_pair, pair_steps, registrations_of
 from SynthCBVLib.scene.results import input_of, provenance_of
 from SynthCBVLib.scene.steps import Stepper
@@ -96,6 +97,7 @@ class RegistrationSection:
         """Let go of a pair whose views were taken over by a scene that was read."""
         self._layout.forget_pair()
         self._drop()
+        drop_missing()
 
     def _drop(self) -> None:
         self._stop()

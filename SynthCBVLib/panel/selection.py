@@ -184,7 +184,10 @@ class Selection:
         return SynthesisRequest(
             self.nodes, model_of(parameters), parameters.outputName.strip() or "SynthCBV", self.b_values,
             self.asl, parameters.device.value,
-            Alignment(parameters.registration.value, parameters.reference.value, parameters.distortion),
+            Alignment(
+                parameters.registration.value, parameters.reference.value,
+                parameters.distortion and self.workflow is Workflow.IVIM,
+            ),
         )  # fmt: skip
 
 

@@ -6,11 +6,13 @@ import json
 import re
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import SimpleITK as sitk
 
 from SynthCBVLib.errors import InputError
+from SynthCBVLib.imaging.diffusion_files import phase_direction_of
 from SynthCBVLib.imaging.study import AslSeries, DiffusionSeries, Modality, Study, join_vector, n_volumes
 from SynthCBVLib.scene.application import current_scene
 from SynthCBVLib.scene.b_values import (
@@ -81,7 +83,8 @@ def diffusion_series(nodes: SeriesNodes, b_values: Sequence[float] | None = None
         If the b-values are neither given nor known, or the volumes do not share one grid.
     """
     image, name = series_image(nodes, "one volume a b-value")
-    return DiffusionSeries(image, _b_values(nodes, b_values, n_volumes(image), name), name)
+    known = _b_values(nodes, b_values, n_volumes(image), name)
+    return DiffusionSeries(image, known, name, _phase_direction(nodes))
 
 
 def series_image(nodes: SeriesNodes, volumes: str) -> tuple[sitk.Image, str]:
@@ -157,7 +160,7 @@ def copy_study(
     if asl is None and not nodes:
         raise InputError("study", "no volumes", "at least one volume", "Choose the volumes of the study.")
     volumes: dict[Modality, tuple[Volume, ...]] = {}
-    series, known = "DWI", ()
+    series, known, phase = "DWI", (), ""
     for modality, node in nodes.items():
         copies: list[Volume] = []
         members, name = _members(node)
@@ -174,13 +177,22 @@ def copy_study(
             )
             # A single volume is no series: `HandedStudy.study` says so.
             series, known = name, _b_values(node, b_values, count, name) if count > 1 else ()
+            phase = _phase_direction(node)
     parts: list[Volume] = []
     for part in () if asl is None else (asl.control, asl.label, asl.m0):
         parts.append((yield from copy_steps(part)))
     timing = (
         AslTiming() if asl is None else AslTiming(asl.labelling, asl.label_duration, asl.post_label_delay)
     )
-    return HandedStudy(subject, volumes, known, tuple(parts), timing, series)
+    return HandedStudy(subject, volumes, known, tuple(parts), timing, series, phase)
+
+
+def _phase_direction(nodes: SeriesNodes) -> str:
+    """Read the phase direction from the sidecar of the file that a node came from; empty without one."""
+    node = nodes if hasattr(nodes, "GetStorageNode") else next(iter(nodes), None)
+    storage = None if node is None else node.GetStorageNode()
+    path = None if storage is None else storage.GetFileName()
+    return phase_direction_of(Path(path)) if path else ""
 
 
 def series_to_volume(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 import SimpleITK as sitk
 
 from SynthCBVLib.errors import InputError
+from SynthCBVLib.imaging.distortion import Distortion
 from SynthCBVLib.imaging.quality import Finding
 from SynthCBVLib.imaging.registration import register
 from SynthCBVLib.imaging.resampling import resample
@@ -86,8 +88,9 @@ def companions(
             ).transform
         try:
             f = _perfusion_fraction(
-                series, reference, transform, bent or transform, result.mask, part(progress, 0.5, 1.0)
-            )
+                series, reference, transform, bent or transform, result.mask, part(progress, 0.5, 1.0),
+                result.distortion,
+            )  # fmt: skip
         except InputError as error:  # such as a clinical DWI of two b-values: no reason to lose the rCBV map
             findings.append(
                 Finding("warning", Modality.DWI, f"no IVIM f map ({error})", "Compare without it.")
@@ -114,7 +117,12 @@ def _perfusion_fraction(
     bent: sitk.Transform,
     mask: sitk.Image,
     progress: Progress,
+    distortion: Distortion | None = None,
 ) -> sitk.Image:
     """Fit f on the DWI's own grid, in the brain alone, and bring it to the reference, distortion undone."""
     brain = resample(mask, volume_of(series.image, 0), transform.GetInverse(), interpolation="nearest")
+    if distortion is not None and distortion.applied:  # tissue lies by up to so much beside its place
+        radius = [0, 0, 0]
+        radius[distortion.axis] = math.ceil(distortion.largest / brain.GetSpacing()[distortion.axis])
+        brain = sitk.Cast(sitk.BinaryDilate(sitk.Cast(brain > 0, sitk.sitkUInt8), radius), brain.GetPixelID())
     return sitk.Mask(resample(maps.ivim_maps(series, brain, progress=progress).f, reference, bent), mask)

@@ -131,6 +131,9 @@ def prepare(
     followed: tuple[VolumeMotion, ...] = ()
     planned: BValues | None = None
     bent: Distortion | None = None
+    if distortion and all(spec.modality is not Modality.DWI for spec in specs):
+        what = "Distortion was not corrected: the model takes no DWI"
+        findings.append(Finding("warning", None, what, "Nothing needs to be done.", "distortion"))
 
     for index, spec in enumerate(specs):
         step = part(progress, index / (len(specs) + 1), (index + 1) / (len(specs) + 1))

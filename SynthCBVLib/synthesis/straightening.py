@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import SimpleITK as sitk
 
+from SynthCBVLib.errors import InputError
 from SynthCBVLib.imaging.distortion import Distortion, estimate_distortion, phase_axis
 from SynthCBVLib.imaging.quality import Finding
 from SynthCBVLib.imaging.registration import register
@@ -45,11 +47,11 @@ def straighten(
     series = study.images[Modality.DWI]
     assert isinstance(series, DiffusionSeries)
     left = "The DWI is used as it was measured: trust the map less near the sinuses and the ears."
-    if reference is Modality.DWI:
-        what = "Distortion was not corrected: the map gets the grid of the DWI itself"
-        return None, (_finding("warning", what, "Choose T2w as the reference."),)
     if Modality.T2W not in study.images:
         return None, (_finding("warning", "Distortion was not corrected: there is no T2w", left),)
+    if reference is Modality.DWI:
+        what = "Distortion was not corrected: the map gets the grid of the DWI itself"
+        return None, (_finding("warning", what, "Choose T2w as the reference, with a model that takes it."),)
     axis, assumed = phase_axis(series)
     findings = []
     if assumed:
@@ -57,13 +59,18 @@ def straighten(
         remedy = "Compare with the protocol, and give PhaseEncodingDirection if it is another."
         findings.append(_finding("warning", what, remedy))
     fixed = sitk.Cast(study.scalar(Modality.T2W), sitk.sitkFloat32)
-    if reference is not Modality.T2W:
-        # The displacement belongs to the DWI: found against T2w, it serves for every reference.
-        if brain is not None:
+    try:
+        if reference is not Modality.T2W:
             there = register(study.scalar(reference), fixed, moving_name=reference.value, fixed_name="T2w")
-            brain = resample(brain, fixed, there.transform, interpolation="nearest")
-        transform = register(shown, fixed, moving_name="DWI", fixed_name="T2w").transform
-    found = estimate_distortion(shown, fixed, transform, axis, brain, progress)
+            if brain is not None:
+                brain = resample(brain, fixed, there.transform, interpolation="nearest")
+            # From T2w to the reference, and on by the transform that the small motion found here adds to.
+            both = _matrix(transform) @ _matrix(there.transform)
+            transform = sitk.AffineTransform(both[:3, :3].ravel().tolist(), both[:3, 3].tolist())
+        found = estimate_distortion(shown, fixed, transform, axis, brain, progress)
+    except (InputError, np.linalg.LinAlgError) as error:  # no reason to lose the map
+        findings.append(_finding("warning", f"Distortion was not corrected ({error})", left))
+        return None, tuple(findings)
     if found.applied:
         what = (
             f"Distortion along axis {'ijk'[axis]} was corrected: up to {found.largest:.1f} mm in the brain; "
@@ -74,6 +81,16 @@ def straighten(
         what = f"Distortion was not corrected: {found.reason} ({found.largest:.1f} mm found)"
         findings.append(_finding("info", what, "Nothing needs to be done if DWI and T2w agree by eye."))
     return found, tuple(findings)
+
+
+def _matrix(transform: sitk.Transform) -> np.ndarray:
+    """Give a linear transform as a matrix (4, 4)."""
+    origin = np.array(transform.TransformPoint((0.0, 0.0, 0.0)))
+    matrix = np.eye(4)
+    for axis, unit in enumerate(np.eye(3).tolist()):
+        matrix[:3, axis] = np.array(transform.TransformPoint(unit)) - origin
+    matrix[:3, 3] = origin
+    return matrix
 
 
 def _finding(severity: str, what: str, remedy: str) -> Finding:

@@ -11,6 +11,8 @@ slicer = pytest.importorskip("slicer")
 from SynthCBVLib import scene as mrml  # noqa: E402
 from SynthCBVLib.errors import InputError  # noqa: E402
 from SynthCBVLib.imaging.study import AslSeries, DiffusionSeries, Modality, Study, same_grid  # noqa: E402
+from SynthCBVLib.scene.series import copy_study  # noqa: E402
+from SynthCBVLib.scene.steps import finished  # noqa: E402
 from SynthCBVLib.scene.volumes import fill  # noqa: E402
 
 B_VALUES = (0.0, 50.0, 150.0, 1000.0)
@@ -55,6 +57,20 @@ def test_diffusion_weighted_volume_keeps_its_b_values(scene):
     assert read.name == "dwi"
     assert levels(read) == [10.0, 11.0, 12.0, 13.0]
     assert same_grid(read.volumes()[0], volume(0.0), 1e-9)
+
+
+def test_the_phase_direction_comes_from_the_files_sidecar(scene, tmp_path):
+    series = DiffusionSeries(sitk.Compose([volume(10.0 + i) for i in range(4)]), B_VALUES)
+    node = mrml.series_to_volume(series, "dwi")
+    assert mrml.diffusion_series(node).phase_encoding == ""
+    storage = scene.AddNewNodeByClass("vtkMRMLVolumeArchetypeStorageNode")
+    storage.SetFileName(str(tmp_path / "dwi.nii.gz"))
+    node.SetAndObserveStorageNodeID(storage.GetID())
+    assert mrml.diffusion_series(node).phase_encoding == ""
+    (tmp_path / "dwi.json").write_text('{"PhaseEncodingDirection": "i-"}')
+    assert mrml.diffusion_series(node).phase_encoding == "i-"
+    handed = finished(copy_study("01", {Modality.DWI: node}))
+    assert handed.phase_encoding == "i-"
 
 
 def test_b_values_come_back_from_a_nrrd_file(scene, tmp_path):

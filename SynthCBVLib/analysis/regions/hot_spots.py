@@ -219,7 +219,12 @@ def _smoothed(values: np.ndarray, free: np.ndarray, voxel: tuple[float, float, f
     if not free.any():
         return calm
     sigma = [SMOOTHING / side for side in voxel]
-    box = tuple(slice(at.min(), at.max() + 1) for at in np.nonzero(free))
+    # Discs may reach beyond the segment, and so must the map.
+    rims = [math.ceil(2 * each) for each in sigma]
+    box = tuple(
+        slice(max(0, at.min() - rim), at.max() + 1 + rim)
+        for at, rim in zip(np.nonzero(free), rims, strict=True)
+    )
     weight = ndimage.gaussian_filter(free[box].astype(float), sigma, mode="constant")
     total = ndimage.gaussian_filter(np.where(free, values, 0.0)[box], sigma, mode="constant")
     calm[box] = np.divide(total, weight, out=np.zeros_like(total), where=weight > 1e-3)

@@ -246,7 +246,7 @@ class _Discs:
         cost = (
             np.where(met, away + FAR * self.fault, np.inf)
             if met.any()
-            else np.where(clear, self.fault, np.inf)
+            else np.where(clear, self.fault + 1e-3 * away, np.inf)  # of equals the nearest
         )
         row, column = np.unravel_index(int(np.argmin(cost)), cost.shape)
         return (int(row), int(column)), float(self.fault[row, column])
@@ -274,7 +274,8 @@ class _Tissue:
         beside = [
             np.abs(ndimage.convolve(np.nan_to_num(share[other]), kernel, mode="constant") - middle)
             for other in (number - 1, number + 1)
-            if 0 <= other < len(share)
+            # A slice without signal has one value everywhere and tells nothing.
+            if 0 <= other < len(share) and np.ptp(np.nan_to_num(share[other])[usable]) > 0
         ]
         level = mean - middle
         self.fault = np.maximum.reduce(

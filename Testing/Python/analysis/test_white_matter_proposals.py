@@ -153,6 +153,18 @@ def test_a_place_that_is_grey_in_the_next_slice_is_left(head, hot, plane):
         assert away_from(head.t2w, first)[index[::-1]] > 4
 
 
+@pytest.mark.parametrize("empty", [0.0, np.nan])
+def test_a_next_slice_without_signal_tells_nothing(head, hot, plane, empty):
+    expected = proposed(head, hot, plane)
+    t2w = array(head.t2w).astype(float)
+    for number in {index[2] for index in expected.indices}:
+        t2w[number + 1] = empty
+    found = proposed(head, hot, plane, t2w=like(t2w, head.t2w))
+    for index, moved in zip(expected.indices, found.indices, strict=True):
+        assert away_from(head.t2w, index)[moved[::-1]] < 8
+    assert least_white(head, found) >= 0.95
+
+
 def test_blood_that_changes_slowly_across_the_slice_does_not_drive_discs_away(head, hot, plane):
     """Twofold from front to back: each disc is usual where it lies, though not of the slice."""
     slope = np.exp(np.linspace(-0.6, 0.6, head.rcbv.GetSize()[1]))[None, :, None]

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
+from SynthCBVLib.errors import InputError
 from SynthCBVLib.imaging.distortion import Distortion
 from SynthCBVLib.imaging.files import read_study, write_study
 from SynthCBVLib.imaging.study import DiffusionSeries, Modality, Study, like
@@ -135,6 +136,40 @@ def test_another_reference_still_compares_with_t2w(study, plain, known):
     )
 
 
+@pytest.mark.parametrize("error", [InputError("DWI", "12 voxels", "2000"), np.linalg.LinAlgError("singular")])
+def test_a_search_that_cannot_be_done_costs_no_map(plain, models, monkeypatch, error):
+    def fail(*_):
+        raise error
+
+    monkeypatch.setattr(straightening, "estimate_distortion", fail)
+    found = preprocess.prepare(plain, models["ivim"].card, STILL, motion=False, distortion=True)
+    usual = preprocess.prepare(plain, models["ivim"].card, STILL, motion=False)
+    np.testing.assert_array_equal(found.channels, usual.channels)
+    assert found.distortion is None
+    told = [f for f in found.findings if f.kind == "distortion"]
+    assert [f.severity for f in told] == ["warning"] and str(error) in told[0].what
+
+
+def test_a_model_without_dwi_says_that_nothing_was_corrected(study, known, models):
+    found = preprocess.prepare(study, models["asl"].card, distortion=True)
+    assert any("the model takes no DWI" in finding.what for finding in found.findings)
+    assert "moving" not in known
+
+
+def test_f_is_there_wherever_tissue_was_displaced_to(plain, known, models):
+    from SynthCBVLib.synthesis.companions import companions
+
+    card = models["ivim"].card
+    usual = companions(plain, synthesize(plain, models["ivim"], "cpu", transforms=STILL), card).f
+    moved = shifted(plain)
+    result = synthesize(moved, models["ivim"], "cpu", transforms=STILL, distortion=True)
+    straight = companions(moved, result, card).f
+    before, after = (sitk.GetArrayFromImage(image)[:, 4:-4, 4:-4] for image in (usual, straight))
+    both = sitk.GetArrayFromImage(result.mask)[:, 4:-4, 4:-4] > 0
+    assert (before[both] > 0).mean() > 0.5
+    np.testing.assert_array_equal(after[both] > 0, before[both] > 0)
+
+
 def test_provenance_tells_of_it(plain, known, models):
     result = synthesize(plain, models["ivim"], "cpu", transforms=STILL, distortion=True)
     told = json.loads(json.dumps(result.provenance))["distortion"]
@@ -160,7 +195,6 @@ def test_the_sidecar_keeps_the_phase_direction(plain, tmp_path):
 
 def test_the_worker_passes_it_on(plain, tmp_path, monkeypatch):
     import SynthCBVLib.synthesis as synthesis
-    from SynthCBVLib.errors import InputError
     from SynthCBVLib.imaging.study import join_vector
     from SynthCBVLib.worker.alignment import Alignment, synthesize_aligned
     from SynthCBVLib.worker.handover import Volume
@@ -189,7 +223,6 @@ def test_the_worker_passes_it_on(plain, tmp_path, monkeypatch):
 def test_the_command_line_passes_it_on(plain, tmp_path, monkeypatch):
     import SynthCBVLib.synthesis as synthesis
     from SynthCBVLib.cli import main
-    from SynthCBVLib.errors import InputError
 
     folder = write_study(plain, tmp_path)
     asked = []
