@@ -23,7 +23,7 @@ from SynthCBVLib.errors import InputError
 from SynthCBVLib.imaging.distortion_fit import FREE, STIFFNESS, Fit, Pose, explained
 from SynthCBVLib.imaging.distortion_spline import KNOTS
 from SynthCBVLib.imaging.registration.level import coarser, without_shading
-from SynthCBVLib.imaging.resampling import resample
+from SynthCBVLib.imaging.resampling import matrix_of, resample
 from SynthCBVLib.imaging.study import DiffusionSeries, is_series, like, settled
 from SynthCBVLib.progress import Progress, silent
 
@@ -86,12 +86,11 @@ class Distortion:
         """Give an alignment with the pose found: points of a reference to points as if undistorted."""
         if not self.applied:
             return alignment
-        origin = np.array(alignment.TransformPoint((0.0, 0.0, 0.0)))
-        matrix = np.stack([np.subtract(alignment.TransformPoint(e), origin) for e in np.eye(3).tolist()], 1)
+        matrix = matrix_of(alignment)
         turn = np.array(self.pose.GetMatrix()).reshape(3, 3)
         both = sitk.AffineTransform(3)
-        both.SetMatrix((turn @ matrix).ravel().tolist())
-        both.SetTranslation(list(self.pose.TransformPoint(origin.tolist())))
+        both.SetMatrix((turn @ matrix[:3, :3]).ravel().tolist())
+        both.SetTranslation(list(self.pose.TransformPoint(matrix[:3, 3].tolist())))
         if not isinstance(_plain(alignment), sitk.Euler3DTransform):
             return both
         rigid = sitk.Euler3DTransform()
@@ -186,7 +185,7 @@ def estimate_distortion(
         raise InputError("brain mask", "a series of volumes", "one 3D mask")
     small = coarser(without_shading(moving), WORKING_SPACING)
     evened = without_shading(fixed)
-    inside = sitk.Cast(sitk.Cast(brain > 0, sitk.sitkUInt8), sitk.sitkFloat32)
+    inside = sitk.Cast(brain > 0, sitk.sitkFloat32)
     radius = [max(1, round(MARGIN / s)) for s in brain.GetSpacing()]
     grown = sitk.Cast(sitk.BinaryDilate(brain > 0, radius), sitk.sitkFloat32)
     search = _Search(small, evened, grown, alignment, axis)

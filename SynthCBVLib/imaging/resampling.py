@@ -65,6 +65,16 @@ def resample(
     return join_series(volumes) if image.GetDimension() == 4 else join_vector(volumes)
 
 
+def matrix_of(transform: sitk.Transform) -> np.ndarray:
+    """Give the matrix (4, 4) of a linear transform (LPS, mm)."""
+    origin = np.array(transform.TransformPoint((0.0, 0.0, 0.0)))
+    matrix = np.eye(4)
+    for axis, unit in enumerate(np.eye(3).tolist()):
+        matrix[:3, axis] = np.array(transform.TransformPoint(unit)) - origin
+    matrix[:3, 3] = origin
+    return matrix
+
+
 def grid(reference: sitk.Image, spacing: tuple[float | None, float | None, float | None]) -> sitk.Image:
     """Make an empty image over the same field of view with other voxels.
 

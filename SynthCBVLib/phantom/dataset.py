@@ -119,6 +119,7 @@ def write_patient(folder: Path, seed: int, idh: str, protocol: str = "compact") 
     matter); its JSON, with the head's pose in each image, comes last and marks the patient as done.
     """
     from SynthCBVLib.imaging.files import write_image, write_regions, write_study
+    from SynthCBVLib.imaging.resampling import matrix_of
 
     patient = DigitalPatient(seed, idh, protocol)
     study = patient.study()
@@ -138,7 +139,7 @@ def write_patient(folder: Path, seed: int, idh: str, protocol: str = "compact") 
         regions = {f"Tumour {i}": mask for i, mask in enumerate(truth.tumour, 1)}
         regions |= {f"White matter {i}": mask for i, mask in enumerate(truth.white_matter, 1)}
         write_regions(regions, target / f"{subject.name}_space-T2w_desc-regions_dseg.nii.gz")
-    poses = {str(modality): list(_matrix(pose)) for modality, pose in patient.transforms().items()}
+    poses = {str(modality): matrix_of(pose).tolist() for modality, pose in patient.transforms().items()}
     record = {"seed": seed, "idh": idh, "protocol": protocol, "poses_lps_patient_to_image": poses}
     _write_text(_record(folder, seed), json.dumps(record, indent=2) + "\n")
     return subject
@@ -154,17 +155,6 @@ def _describe(folder: Path) -> None:
     for path, text in texts.items():
         if not path.exists():
             _write_text(path, text)
-
-
-def _matrix(pose: sitk.Transform) -> tuple[list[float], ...]:
-    """Give a rigid pose as the rows of a 4 × 4 matrix."""
-    origin = pose.TransformPoint((0.0, 0.0, 0.0))
-    columns = [
-        [a - b for a, b in zip(pose.TransformPoint(axis), origin, strict=True)]
-        for axis in ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
-    ]
-    rows = [[columns[j][i] for j in range(3)] + [origin[i]] for i in range(3)]
-    return (*rows, [0.0, 0.0, 0.0, 1.0])
 
 
 def _record(folder: Path, seed: int) -> Path:

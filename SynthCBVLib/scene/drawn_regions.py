@@ -11,6 +11,7 @@ import SimpleITK as sitk
 from SynthCBVLib.analysis.region_parts import index_box, no_overlap
 from SynthCBVLib.analysis.regions.ratios import split_regions
 from SynthCBVLib.errors import InputError
+from SynthCBVLib.scene.prepared import lps_matrix
 from SynthCBVLib.scene.regions import (
     BINARY_LABELMAP,
     check_kind,
@@ -95,14 +96,6 @@ def volume_part(node: slicer.vtkMRMLVolumeNode, regions: Iterable[sitk.Image], n
     part = volume.array[low[2] : high[2], low[1] : high[1], low[0] : high[0]]
     matrix[:3, 3] = (matrix @ [*low, 1.0])[:3]
     return Volume(volume.name, part, *geometry(matrix, volume.name)).image()
-
-
-def lps_matrix(volume: Volume) -> np.ndarray:
-    """Give the matrix (4, 4) from a volume's indices to LPS mm."""
-    matrix = np.eye(4)
-    matrix[:3, :3] = np.reshape(volume.direction, (3, 3)) * np.asarray(volume.spacing)
-    matrix[:3, 3] = volume.origin
-    return matrix
 
 
 def region_kind(name: str) -> str | None:

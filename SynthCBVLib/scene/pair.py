@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from SynthCBVLib.scene.application import current_scene
-from SynthCBVLib.scene.prepared import empty_data, index_to_ras
+from SynthCBVLib.scene.prepared import empty_data, index_to_ras, lps_matrix
 from SynthCBVLib.scene.results import input_of, provenance_of
 from SynthCBVLib.scene.volumes import LPS_RAS, view_volume, vtk_matrix
 from SynthCBVLib.worker.handover import Volume
@@ -159,13 +159,10 @@ def _first(node: slicer.vtkMRMLNode) -> Volume:
 
 def _squares(volume: Volume, matrix: np.ndarray, reference: Volume) -> np.ndarray:
     """Give the matrix (3, 4) from a volume's indices to places along the reference's axes, in squares."""
-    to_image = np.eye(4)
-    to_image[:3, :3] = np.reshape(volume.direction, (3, 3)) * np.asarray(volume.spacing)
-    to_image[:3, 3] = volume.origin
     to_axes = np.eye(4)
     to_axes[:3, :3] = np.reshape(reference.direction, (3, 3)).T / SQUARE
     to_axes[:3, 3] = -to_axes[:3, :3] @ reference.origin
-    return (to_axes @ np.linalg.inv(matrix) @ to_image)[:3]
+    return (to_axes @ np.linalg.inv(matrix) @ lps_matrix(volume))[:3]
 
 
 def _is_reference(squares: np.ndarray, start: int, shape: tuple[int, ...]) -> np.ndarray:

@@ -62,10 +62,15 @@ def prepare(volume: Volume, name: str = "") -> PreparedVolume:
 
 def index_to_ras(volume: Volume) -> vtk.vtkMatrix4x4:
     """Give the matrix from a volume's voxel indices to RAS mm."""
+    return vtk_matrix(LPS_RAS @ lps_matrix(volume))
+
+
+def lps_matrix(volume: Volume) -> np.ndarray:
+    """Give the matrix (4, 4) from a volume's indices to LPS mm."""
     matrix = np.eye(4)
     matrix[:3, :3] = np.reshape(volume.direction, (3, 3)) * np.asarray(volume.spacing)
     matrix[:3, 3] = volume.origin
-    return vtk_matrix(LPS_RAS @ matrix)
+    return matrix
 
 
 def put(

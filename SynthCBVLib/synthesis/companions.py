@@ -124,5 +124,5 @@ def _perfusion_fraction(
     if distortion is not None and distortion.applied:  # tissue lies by up to so much beside its place
         radius = [0, 0, 0]
         radius[distortion.axis] = math.ceil(distortion.largest / brain.GetSpacing()[distortion.axis])
-        brain = sitk.Cast(sitk.BinaryDilate(sitk.Cast(brain > 0, sitk.sitkUInt8), radius), brain.GetPixelID())
+        brain = sitk.Cast(sitk.BinaryDilate(brain > 0, radius), brain.GetPixelID())
     return sitk.Mask(resample(maps.ivim_maps(series, brain, progress=progress).f, reference, bent), mask)

@@ -9,7 +9,7 @@ from SynthCBVLib.errors import InputError
 from SynthCBVLib.imaging.distortion import Distortion, estimate_distortion, phase_axis
 from SynthCBVLib.imaging.quality import Finding
 from SynthCBVLib.imaging.registration import register
-from SynthCBVLib.imaging.resampling import resample
+from SynthCBVLib.imaging.resampling import matrix_of, resample
 from SynthCBVLib.imaging.study import DiffusionSeries, Modality, Study
 from SynthCBVLib.progress import Progress
 
@@ -65,7 +65,7 @@ def straighten(
             if brain is not None:
                 brain = resample(brain, fixed, there.transform, interpolation="nearest")
             # From T2w to the reference, and on by the transform that the small motion found here adds to.
-            both = _matrix(transform) @ _matrix(there.transform)
+            both = matrix_of(transform) @ matrix_of(there.transform)
             transform = sitk.AffineTransform(both[:3, :3].ravel().tolist(), both[:3, 3].tolist())
         found = estimate_distortion(shown, fixed, transform, axis, brain, progress)
     except (InputError, np.linalg.LinAlgError) as error:  # no reason to lose the map
@@ -81,16 +81,6 @@ def straighten(
         what = f"Distortion was not corrected: {found.reason} ({found.largest:.1f} mm found)"
         findings.append(_finding("info", what, "Nothing needs to be done if DWI and T2w agree by eye."))
     return found, tuple(findings)
-
-
-def _matrix(transform: sitk.Transform) -> np.ndarray:
-    """Give a linear transform as a matrix (4, 4)."""
-    origin = np.array(transform.TransformPoint((0.0, 0.0, 0.0)))
-    matrix = np.eye(4)
-    for axis, unit in enumerate(np.eye(3).tolist()):
-        matrix[:3, axis] = np.array(transform.TransformPoint(unit)) - origin
-    matrix[:3, 3] = origin
-    return matrix
 
 
 def _finding(severity: str, what: str, remedy: str) -> Finding:

@@ -7,15 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.imaging.study import Modality, Study
 from SynthCBVLib.progress import Progress, part
 
 if TYPE_CHECKING:
-    import SimpleITK as sitk
-
     from SynthCBVLib.imaging.registration import Registration
     from SynthCBVLib.synthesis import Model, ModelCard, Synthesis
 
@@ -63,6 +59,7 @@ def synthesize_aligned(
     """
     import SimpleITK as sitk
 
+    from SynthCBVLib.imaging.resampling import matrix_of
     from SynthCBVLib.synthesis import synthesize
 
     if alignment.reference:
@@ -81,25 +78,13 @@ def synthesize_aligned(
         result = synthesize(study, model, device, part(progress, 0.3, 1.0), transforms=transforms, **more)
     told: dict[str, Any] = {}
     for name, entry in result.provenance["registration"].items():
-        told[name] = {**entry, "matrix": matrix_of(result.transforms[Modality(name)])}
+        told[name] = {**entry, "matrix": matrix_of(result.transforms[Modality(name)]).tolist()}
         registration = found.get(Modality(name))
         if registration is not None:
             told[name] |= {
                 "before": registration.before, "after": registration.after, "applied": registration.applied,
             }  # fmt: skip
     return dataclasses.replace(result, provenance={**result.provenance, "registration": told})
-
-
-def matrix_of(transform: sitk.Transform) -> list[list[float]]:
-    """Give the matrix (4, 4) of a linear transform (LPS, mm)."""
-    origin = np.array(transform.TransformPoint((0.0, 0.0, 0.0)))
-    matrix = np.eye(4)
-    for axis in range(3):
-        point = [0.0, 0.0, 0.0]
-        point[axis] = 1.0
-        matrix[:3, axis] = np.array(transform.TransformPoint(point)) - origin
-    matrix[:3, 3] = origin
-    return matrix.tolist()
 
 
 def _with_reference(card: ModelCard, study: Study, reference: str) -> ModelCard:

@@ -13,9 +13,10 @@ import SimpleITK as sitk
 import SynthCBVLib.imaging.registration as registration
 import SynthCBVLib.synthesis as synthesis
 from SynthCBVLib.errors import InputError
+from SynthCBVLib.imaging.resampling import matrix_of
 from SynthCBVLib.imaging.study import Modality, Study
 from SynthCBVLib.synthesis.card import InputSpec, ModelCard, OutputSpec
-from SynthCBVLib.worker.alignment import Alignment, matrix_of, synthesize_aligned
+from SynthCBVLib.worker.alignment import Alignment, synthesize_aligned
 
 CARD = ModelCard(
     "test", "1", "unet2d", {}, (InputSpec("T1w", "brain-mean"), InputSpec("T2w", "brain-mean", False)),

@@ -177,7 +177,8 @@ def _checked(image: sitk.Image, name: str) -> sitk.Image:
 
 def _finished(levels: list[Level], start: sitk.Euler3DTransform, centre: np.ndarray) -> sitk.Euler3DTransform:
     """Find the final pose from that of the last level but one."""
-    found = fitted(levels[-1], start, centre) if is_loose(levels[-1], levels[-2].value(start)) else None
+    loose = is_loose(levels[-1], lambda: levels[-2].value(start))
+    found = fitted(levels[-1], start, centre) if loose else None
     return _besides_size(levels[-1], start, centre) if found is None else found
 
 

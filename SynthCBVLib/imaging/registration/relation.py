@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import product
 
 import numpy as np
@@ -32,20 +33,18 @@ LEAST_EXPLAINED, FURTHEST = 0.3, 4.0
 _SEED = 20022
 
 
-def is_loose(level: Level, value: float) -> bool:
+def is_loose(level: Level, value: Callable[[], float]) -> bool:
     """Tell whether the moving image is a difference of images that the fixed one tells little of.
 
     Parameters
     ----------
     level : Level
         The finest.
-    value : float
-        Negative mutual information (nats) of the pose found at 4 mm.
+    value : callable
+        Gives the negative mutual information (nats) of the pose found at 4 mm; called for a difference alone.
     """
-    if -value >= LOOSE:
-        return False
     signal = sitk.GetArrayViewFromImage(level.moving)
-    return bool(np.count_nonzero(signal < 0) > BELOW_ZERO * np.count_nonzero(signal))
+    return bool(np.count_nonzero(signal < 0) > BELOW_ZERO * np.count_nonzero(signal)) and -value() < LOOSE
 
 
 def fitted(level: Level, start: sitk.Euler3DTransform, centre: np.ndarray) -> sitk.Euler3DTransform | None:
