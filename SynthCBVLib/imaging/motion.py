@@ -16,7 +16,7 @@ import SimpleITK as sitk
 from scipy.ndimage import gaussian_filter, map_coordinates
 from scipy.spatial.transform import Rotation
 
-from SynthCBVLib.imaging.registration.level import Level, sample_mask
+from SynthCBVLib.imaging.registration.level import Level, sample_masks
 from SynthCBVLib.imaging.resampling import grid, resample
 from SynthCBVLib.imaging.study import DiffusionSeries, like
 from SynthCBVLib.progress import Progress, silent
@@ -99,7 +99,7 @@ def estimate_motion(series: DiffusionSeries, progress: Progress | None = None) -
         return tuple(VolumeMotion(still, 0.0, 0.0, 0.0, False) for _ in volumes)
     latest = still
     passes = [_Pass(volumes[reference], points, still.GetCenter(), sigma) for sigma in SMOOTHING]
-    inside = sample_mask(native[reference], None, FINE_MARGIN, "reference volume")
+    (inside,) = sample_masks(native[reference], None, (FINE_MARGIN,), "reference volume")
     for number, b_value in enumerate(levels):
         progress(number / len(levels), f"Following the head at b = {b_value:g}")
         members = [int(i) for i in np.flatnonzero(rounded == b_value)]

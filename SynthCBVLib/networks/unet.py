@@ -76,7 +76,9 @@ class UNet2d(nn.Module):
             slices = block(slices if level == 0 else functional.max_pool2d(slices, 2))
             skips.append(slices)
         for level in reversed(range(len(self.up))):
+            # A 1×1 convolution may change places with bilinear interpolation: few channels are quicker.
+            slices = self.squeeze[level](slices)
             slices = functional.interpolate(slices, scale_factor=2.0, mode="bilinear", align_corners=False)
-            slices = self.up[level](torch.cat([skips[level], self.squeeze[level](slices)], dim=1))
+            slices = self.up[level](torch.cat([skips[level], slices], dim=1))
         maps = two_maps(self.head, slices, self.scale_alone)[..., :height, :width]
         return estimate(maps.reshape(n, depth, 2, height, width).transpose(1, 2))

@@ -69,6 +69,9 @@ class TrainingConfig:
         Share of the patches whose inputs are set to zero outside the brain, as skull-stripped images are.
     drop : float
         Probability that an input the card does not require is left out of a patch.
+    drop_evenly : bool
+        Leave out any number of these inputs with the same probability instead, so that few inputs, or one
+        alone, are seen as often as nearly all; `drop` does not count then. Not in the papers.
     bf16 : bool
         Compute convolutions in 16-bit floating point.
     validate_every : int
@@ -107,6 +110,7 @@ class TrainingConfig:
     gain: float = 0.1
     strip: float = 0.25
     drop: float = 0.4
+    drop_evenly: bool = False
     bf16: bool = True
     validate_every: int = 1000
     seed: int = 1

@@ -115,7 +115,13 @@ class Sampler:
 
     def _drop(self, present: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Leave out inputs that the card does not require, never all of them."""
-        dropped = self._optional & (rng.random(len(present)) < self._config.drop)
+        optional = self._optional & (present > 0)
+        if self._config.drop_evenly:
+            fewest = int(optional.sum() == np.count_nonzero(present))  # one stays where none is required
+            count = optional.sum() - rng.integers(fewest, optional.sum() + 1)
+            dropped = np.isin(np.arange(len(present)), rng.permutation(np.flatnonzero(optional))[:count])
+        else:
+            dropped = self._optional & (rng.random(len(present)) < self._config.drop)
         kept = np.where(dropped, 0.0, present)
         if kept.sum() == 0:
             kept[rng.choice(np.flatnonzero(present))] = 1.0

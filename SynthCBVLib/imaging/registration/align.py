@@ -18,7 +18,7 @@ from SynthCBVLib.imaging.registration.level import (
     NARROW_MARGIN,
     WIDE_MARGIN,
     Level,
-    sample_mask,
+    sample_masks,
     without_brightest,
     without_shading,
 )
@@ -113,8 +113,7 @@ def register(
             f"{moving_name} and {fixed_name}", "fields of view that do not overlap", "images of one place",
             "Check that both are of the same patient and that neither lost its position (origin, direction).",
         )  # fmt: skip
-    wide = sample_mask(fixed, mask, WIDE_MARGIN, fixed_name)
-    narrow = wide if mask is not None else sample_mask(fixed, None, NARROW_MARGIN, fixed_name)
+    wide, narrow = sample_masks(fixed, mask, (WIDE_MARGIN, NARROW_MARGIN), fixed_name)
     images = without_shading(moving), without_shading(fixed)
     levels = [Level(*images, wide, spacing) for spacing in LEVELS[:-1]]
     levels.append(Level(*map(without_brightest, images), narrow, LEVELS[-1]))

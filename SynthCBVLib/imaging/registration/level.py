@@ -26,6 +26,8 @@ COIL_SMOOTHING = 20.0
 BRIGHTEST = 95.0
 #: Classes of signal at the last level and at the others, which have fewer samples to fill them.
 _BINS, _COARSE_BINS = 48, 32
+#: First step in voxels and what shortens it at each turn back; the last level begins near its end.
+_STEPS, _FINE_STEPS = (0.5, 0.6), (0.25, 0.5)
 _SEED = 20021
 _COARSE = 4.0
 
@@ -64,11 +66,12 @@ class Level:
         method = self._method(inside)
         transform = _scaled(start, 1 / HEAD_RADIUS)
         method.SetInitialTransform(transform, inPlace=True)
+        first, relaxation = _FINE_STEPS if self.spacing <= FINE else _STEPS
         method.SetOptimizerAsRegularStepGradientDescent(
-            learningRate=self.spacing / 2 / HEAD_RADIUS,
+            learningRate=self.spacing * first / HEAD_RADIUS,
             minStep=self.spacing / 400 / HEAD_RADIUS,
             numberOfIterations=100,
-            relaxationFactor=0.6,
+            relaxationFactor=relaxation,
             gradientMagnitudeTolerance=1e-8,
         )
         try:
@@ -112,21 +115,23 @@ def coarser(image: sitk.Image, spacing: float) -> sitk.Image:
     return resample(image, grid(image, wanted)) if any(wanted) else image
 
 
-def sample_mask(fixed: sitk.Image, mask: sitk.Image | None, margin: float, fixed_name: str) -> sitk.Image:
-    """Say where to compare: in `mask` (> 0), else in the head grown by `margin` mm."""
+def sample_masks(
+    fixed: sitk.Image, mask: sitk.Image | None, margins: tuple[float, ...], fixed_name: str
+) -> tuple[sitk.Image, ...]:
+    """Say where to compare: in `mask` (> 0) for all, else in the head grown by each of `margins` (mm)."""
     if mask is not None:
         if is_series(mask):
             raise InputError(f"mask of the {fixed_name}", "a series of volumes", "one 3D mask")
         inside = resample(mask, fixed, interpolation="nearest") > 0
         if not np.any(sitk.GetArrayViewFromImage(inside)):
             raise InputError(f"mask of the {fixed_name}", "no voxels in its field of view", "a region there")
-        return sitk.Cast(inside, sitk.sitkUInt8)
+        return (sitk.Cast(inside, sitk.sitkUInt8),) * len(margins)
     small = coarser(fixed, _COARSE)
-    radius = [max(1, round(margin / s)) for s in small.GetSpacing()]
     closing = [max(1, round(WIDE_MARGIN / s)) for s in small.GetSpacing()]
     # A dark interior (CSF, air, white matter of T2w) belongs to the head as its rim does.
     head = sitk.BinaryMorphologicalClosing(sitk.OtsuThreshold(small, 0, 1), closing)
-    return resample(sitk.BinaryDilate(head, radius), fixed, interpolation="nearest")
+    radii = ([max(1, round(margin / s)) for s in small.GetSpacing()] for margin in margins)
+    return tuple(resample(sitk.BinaryDilate(head, r), fixed, interpolation="nearest") for r in radii)
 
 
 def without_shading(image: sitk.Image) -> sitk.Image:

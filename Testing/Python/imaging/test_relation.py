@@ -3,7 +3,7 @@ import pytest
 import SimpleITK as sitk
 
 from SynthCBVLib.imaging.registration import align, register
-from SynthCBVLib.imaging.registration.level import NARROW_MARGIN, Level, sample_mask, without_shading
+from SynthCBVLib.imaging.registration.level import NARROW_MARGIN, Level, sample_masks, without_shading
 from SynthCBVLib.imaging.registration.relation import fitted, is_loose
 from SynthCBVLib.imaging.study import like
 
@@ -46,7 +46,8 @@ def errors(head, fixed, found):
 
 def level_of(moving, fixed):
     images = without_shading(sitk.Cast(moving, sitk.sitkFloat32)), without_shading(fixed)
-    return Level(*images, sample_mask(fixed, None, NARROW_MARGIN, "fixed"), 2.0)
+    (inside,) = sample_masks(fixed, None, (NARROW_MARGIN,), "fixed")
+    return Level(*images, inside, 2.0)
 
 
 def test_flow_that_differs_between_territories_does_not_pull(head, fixed, flow, monkeypatch):

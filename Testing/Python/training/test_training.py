@@ -53,10 +53,26 @@ def test_absent_inputs_are_zero_and_never_all_absent(cases):
         assert not batch.images[batch.present == 0].any()
 
 
-def test_required_inputs_are_never_left_out(cases):
+def test_any_number_of_inputs_is_left_out_as_often(cases):
+    few = dataclasses.replace(cases[0], present=np.array([1, 1, 1, 0, 0, 1], np.float32))
+    sampler = Sampler([few], CARD, dataclasses.replace(CONFIG, drop_evenly=True))
+    kept = np.array([sampler._drop(few.present, np.random.default_rng(seed)) for seed in range(4000)])
+    assert not kept[:, [3, 4]].any()
+    numbers = np.bincount(kept.sum(1).astype(int), minlength=5)
+    assert numbers[0] == 0
+    # 1000 of each number are expected, and 625 of each input: four standard deviations.
+    assert np.all(np.abs(numbers[1:] - 1000) < 4 * np.sqrt(1000 * 0.75))
+    alone = kept[kept.sum(1) == 1].sum(0)[[0, 1, 2, 5]]
+    assert np.all(np.abs(alone - 250) < 4 * np.sqrt(250))
+
+
+@pytest.mark.parametrize("drop_evenly", [False, True])
+def test_required_inputs_are_never_left_out(cases, drop_evenly):
     required = tuple(dataclasses.replace(spec, required=True) for spec in CARD.inputs)
     sampler = Sampler(
-        cases, dataclasses.replace(CARD, inputs=required), dataclasses.replace(CONFIG, drop=1.0)
+        cases,
+        dataclasses.replace(CARD, inputs=required),
+        dataclasses.replace(CONFIG, drop=1.0, drop_evenly=drop_evenly),
     )
     assert sampler.batch(0).present.all()
 
