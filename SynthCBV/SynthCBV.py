@@ -12,14 +12,12 @@ import SimpleITK as sitk
 import slicer
 import vtk
 from slicer import (
-    vtkMRMLDiffusionWeightedVolumeNode,
     vtkMRMLLabelMapVolumeNode,
     vtkMRMLPlotChartNode,
     vtkMRMLScalarVolumeNode,
     vtkMRMLSegmentationNode,
     vtkMRMLSequenceNode,
     vtkMRMLTableNode,
-    vtkMRMLVectorVolumeNode,
 )
 from slicer.i18n import tr as _
 from slicer.i18n import translate
@@ -61,6 +59,7 @@ from SynthCBVLib.panel.selection import (  # noqa: E402
 )
 from SynthCBVLib.panel.study import StudySection  # noqa: E402
 from SynthCBVLib.panel.synthesis import SynthesisSection  # noqa: E402
+from SynthCBVLib.panel.ticker import Ticker  # noqa: E402
 from SynthCBVLib.progress import Progress  # noqa: E402
 from SynthCBVLib.scene import (  # noqa: E402
     AslNodes,
@@ -76,11 +75,17 @@ from SynthCBVLib.scene.patient import PatientNodes  # noqa: E402
 from SynthCBVLib.scene.results import reference_of  # noqa: E402
 from SynthCBVLib.worker.alignment import Alignment  # noqa: E402
 
-#: The ways in which Slicer holds images of several b-values.
+#: The ways in which Slicer holds images of several b-values. A module of Slicer's own brings the second-last,
+#: and may be loaded after this one.
+DIFFUSION_CLASSES = (
+    "vtkMRMLDiffusionWeightedVolumeNode",
+    "vtkMRMLVectorVolumeNode",
+    "vtkMRMLMultiVolumeNode",
+    "vtkMRMLSequenceNode",
+)
+#: All volumes are scalar ones to Python; the selector offers those of the classes above.
 #: parameterNodeWrapper wants None among the alternatives of a node, and typing.Union.
-DiffusionNode = Union[  # noqa: UP007
-    vtkMRMLDiffusionWeightedVolumeNode, vtkMRMLVectorVolumeNode, vtkMRMLSequenceNode, None
-]
+DiffusionNode = Union[vtkMRMLScalarVolumeNode, vtkMRMLSequenceNode, None]  # noqa: UP007
 RegionsNode = Union[vtkMRMLSegmentationNode, vtkMRMLLabelMapVolumeNode, None]  # noqa: UP007
 
 
@@ -129,6 +134,10 @@ def registerSampleData() -> None:
 def registerLayouts() -> None:
     """Make our layouts known: a saved scene may ask for them before the panel is opened."""
     register_layouts()
+
+
+def _nothing(caller: object, event: object) -> None:
+    """Observe a node and do nothing."""
 
 
 @parameterNodeWrapper
@@ -180,6 +189,8 @@ class SynthCBVWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.logic: SynthCBVLogic | None = None
         self._parameterNode: SynthCBVParameterNode | None = None
         self._parameterNodeGuiTag = None
+        self._boundBeforeImport = False
+        self._again: Ticker | None = None
 
     def setup(self) -> None:
         """Build the panel when the module is opened for the first time."""
@@ -207,6 +218,7 @@ class SynthCBVWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.ui.cancelButton.clicked.connect(self.onCancel)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartCloseEvent, self.onSceneStartClose)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndCloseEvent, self.onSceneEndClose)
+        self.addObserver(slicer.mrmlScene, slicer.mrmlScene.StartImportEvent, self.onSceneStartImport)
         self.addObserver(slicer.mrmlScene, slicer.mrmlScene.EndImportEvent, self.onSceneEndImport)
         register_layouts()
         # After a reload Slicer does not call enter(); a widget alone has no such property.
@@ -224,6 +236,7 @@ class SynthCBVWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
             self.regionsSection.editor.detach()
             self.layoutSwitch.stop()
             self.registrationSection.forget()
+        self.updateAgain(False)
         self.setParameterNode(None)
         self.removeObservers()
 
@@ -253,17 +266,36 @@ class SynthCBVWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.registrationSection.forget()
         self.regionsSection.close()
         self.agreementSection.close()
+        self.updateAgain(False)
         self.setParameterNode(None)
 
     def onSceneEndClose(self, caller: object, event: object) -> None:
         """Start afresh with the empty scene."""
         if self.parent.isEntered:
-            self.initializeParameterNode()
+            self.enter()
+
+    def onSceneStartImport(self, caller: object, event: object) -> None:
+        """Let go of the scene while it is read.
+
+        Slicer's node selectors list all nodes anew after that: they choose none for a moment, which must not
+        reach the parameter node. A wrapper of the parameter node keeps what it saw of nodes half read.
+        """
+        self._boundBeforeImport = self._parameterNode is not None
+        self.setParameterNode(None)
 
     def onSceneEndImport(self, caller: object, event: object) -> None:
         """Follow a scene that was read: its nodes came one after the other, and its views are its own."""
         self.registrationSection.release()
-        self.update()
+        if self._boundBeforeImport:
+            self.agreementSection.enter()
+            self.initializeParameterNode()
+            self.updateAgain(True)  # the Segment Editor chooses its segmentation anew after this event
+
+    def updateAgain(self, soon: bool) -> None:
+        """Bring all sections up to date in the next turn of the event loop, or not any more."""
+        if self._again is not None:
+            self._again.stop()
+        self._again = Ticker(lambda: bool(self.update()), 0) if soon else None
 
     def initializeParameterNode(self) -> None:
         """Take the parameter node of the scene, made if there is none."""
@@ -277,6 +309,7 @@ class SynthCBVWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNode = parameterNode
         if parameterNode is not None:
             self._parameterNodeGuiTag = parameterNode.connectGui(self.ui)
+            self.ui.dwiSelector.setProperty("nodeTypes", list(DIFFUSION_CLASSES))  # else all volumes
             self.addObserver(parameterNode.parameterNode, vtk.vtkCommand.ModifiedEvent, self.update)
             self.update()
 
@@ -357,7 +390,12 @@ class SynthCBVLogic(AnalysisLogic, ScriptedLoadableModuleLogic):
         self.runner = Runner(lambda arguments: self.launch(arguments))
 
     def getParameterNode(self) -> SynthCBVParameterNode:
-        return SynthCBVParameterNode(super().getParameterNode())
+        node = super().getParameterNode()
+        if not hasattr(node, "synthcbvLastObserver"):
+            # VTK calls the first of all observers after the others, unless one of lower priority is there.
+            # The first is that which keeps the wrapper's first value up to date, and the panel comes later.
+            node.synthcbvLastObserver = node.AddObserver(vtk.vtkCommand.ModifiedEvent, _nothing, -1.0)
+        return SynthCBVParameterNode(node)
 
     @property
     def running(self) -> bool:

@@ -52,7 +52,9 @@ class AgreementSection:
         self.dialogs: Dialogs = dialogs or QtDialogs()
         self._report: Path | None = None
         self._shown: object = None
+        self._table: object = None
         self._fresh = True
+        self.ui.cohortTable.setVisible(False)
         self.ui.cohortSelector.addAttribute("vtkMRMLTableNode", "SynthCBV.Cohort")
         self.ui.plotSelector.addAttribute("vtkMRMLPlotChartNode", "SynthCBV.Chart")
         self.job = JobLine(
@@ -78,13 +80,12 @@ class AgreementSection:
         """Let go of a scene that goes away."""
         self.job.forget()
         self._report, self._shown, self._fresh = None, None, True
-        self.ui.cohortTable.setMRMLTableNode(None)
+        self._show_table(None)
         self.ui.openReportButton.setEnabled(False)
 
     def update(self, parameters: Any) -> None:
         """Bring the section up to date with the parameter node."""
-        self.ui.cohortTable.setMRMLTableNode(parameters.cohort)
-        self.ui.cohortTable.setVisible(parameters.cohort is not None)
+        self._show_table(parameters.cohort)
         found = likeness_of(parameters.syntheticMap, parameters.realMap)
         text = (
             _("SSIM {ssim:.3f}, PSNR {psnr:.1f} dB").format(ssim=found.ssim, psnr=found.psnr) if found else ""
@@ -169,7 +170,8 @@ class AgreementSection:
             return
         table = read_cohort(path)
         self._choose_cohort(cohort_to_node(table, name=path.stem))
-        self.job.say(_("{n} cases were read from {name}.").format(n=len(table), name=path.name))
+        text = _("1 case was read from {name}.") if len(table) == 1 else _("{n} cases were read from {name}.")
+        self.job.say(text.format(n=len(table), name=path.name))
 
     def _export(self) -> None:
         from SynthCBVLib.analysis.cohort.csv import write_cohort
@@ -180,7 +182,9 @@ class AgreementSection:
             return
         table = cohort_from_node(self._parameters().cohort)
         write_cohort(table, path)
-        self.job.say(_("{n} cases were written to {path}.").format(n=len(table), path=path))
+        n = len(table)
+        text = _("1 case was written to {path}.") if n == 1 else _("{n} cases were written to {path}.")
+        self.job.say(text.format(n=n, path=path))
 
     def _analyze(self) -> None:
         parameters = self._parameters()
@@ -197,9 +201,10 @@ class AgreementSection:
                 "The numbers are in the table “{name}”. Charts need real and synthetic ratios of three cases "
                 "or more, or groups."
             ).format(name=nodes.statistics.GetName())
-        return _("{n} charts were made; all numbers are in the table “{name}”.").format(
-            n=len(nodes.charts), name=nodes.statistics.GetName()
-        )
+        text = _("{n} charts were made; all numbers are in the table “{name}”.")
+        if len(nodes.charts) == 1:
+            text = _("1 chart was made; all numbers are in the table “{name}”.")
+        return text.format(n=len(nodes.charts), name=nodes.statistics.GetName())
 
     def _write_report(self) -> None:
         parameters = self._parameters()
@@ -228,6 +233,14 @@ class AgreementSection:
         if parameters is not None:
             parameters.cohort = table
             self.update(parameters)
+            self.ui.cohortTable.resizeColumnsToContents()
+
+    def _show_table(self, table: slicer.vtkMRMLTableNode | None) -> None:
+        """Show a cohort, which the view follows by itself from then on."""
+        if table is not self._table:
+            self._table = table
+            self.ui.cohortTable.setMRMLTableNode(table)
+        self.ui.cohortTable.setVisible(table is not None)
 
     def _refresh(self) -> None:
         parameters = self._parameters()

@@ -101,9 +101,15 @@ def _install_torch() -> None:
             "PyTorch", "the PyTorch extension is not installed", "the PyTorch extension of 3D Slicer",
             "Install it in the Extensions Manager and restart Slicer.",
         ) from None  # fmt: skip
-    torch = PyTorchUtils.PyTorchUtilsLogic().installTorch(
-        askConfirmation=True, torchVersionRequirement=TORCH_REQUIREMENT
-    )
+    try:
+        torch = PyTorchUtils.PyTorchUtilsLogic().installTorch(
+            askConfirmation=True, torchVersionRequirement=TORCH_REQUIREMENT
+        )
+    except Exception as error:  # of pip or of what chooses the build for the hardware
+        raise InputError(
+            "PyTorch", f"installation failed ({error})", f"PyTorch {TORCH_REQUIREMENT}",
+            "Check the internet connection, or install it in the PyTorch module; the error log tells more.",
+        ) from error  # fmt: skip
     if torch is None:
         raise InputError(
             "PyTorch", "not installed", f"PyTorch {TORCH_REQUIREMENT}",

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Protocol
 
 import qt
-import slicer
 from slicer.i18n import tr as _
 
 
@@ -44,7 +43,8 @@ class QtDialogs:
 
     def show(self, path: Path) -> None:
         """Show a file with the program that the system has for it."""
-        slicer.app.openUrl(path.absolute().as_uri())
+        # Not slicer.app.openUrl, which hands an address to Slicer's own modules.
+        qt.QDesktopServices.openUrl(qt.QUrl(path.absolute().as_uri()))
 
 
 def _KINDS() -> str:  # noqa: N802 - a text that is translated when it is used

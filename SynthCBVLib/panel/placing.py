@@ -13,7 +13,7 @@ _MARKER = 1.5
 
 
 class PointPicker:
-    """Puts the mouse into place mode and tells where is clicked, until it is stopped or the user presses Esc.
+    """Puts the mouse into place mode and tells where is clicked, until it is stopped or by a right click.
 
     Parameters
     ----------

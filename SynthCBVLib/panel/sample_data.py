@@ -72,7 +72,13 @@ def register(icons: Path, loaded: Callable[[Workflow, PatientNodes], None]) -> b
         known[:] = [source for source in known if source.sampleName != sample.name]  # of before a reload
 
         def load(source: object, sample: Sample = sample) -> list[Any]:
-            nodes = simulate(sample.workflow, SEED)
+            import slicer
+
+            try:
+                nodes = simulate(sample.workflow, SEED)
+            except InputError as error:
+                slicer.util.errorDisplay(str(error))  # the button that calls this would only log it
+                return []
             loaded(sample.workflow, nodes)
             return [*nodes.images.values(), nodes.regions]
 

@@ -43,7 +43,7 @@ class Stamper:
     ) -> None:
         self.ui, self._editor, self._parameters = ui, editor, parameters
         self._segmentation, self._say, self._guarded = segmentation, say, guarded
-        self.picker = PointPicker(self.on_point, self.stop)  # the user's Esc
+        self.picker = PointPicker(self.on_point, self.stop)  # the user's right click
         self.ui.stampButton.toggled.connect(self.on_stamp_toggled)
 
     def stop(self) -> None:
@@ -89,7 +89,9 @@ class Stamper:
 
     def _ask_for_point(self, node: slicer.vtkMRMLSegmentationNode) -> None:
         self._say(
-            _("Click in a slice where {region} is to be. Esc ends it.").format(region=self._target(node))
+            _("Click in a slice where {region} is to be. A right click ends it.").format(
+                region=self._target(node)
+            )
         )
 
     def _target(self, node: slicer.vtkMRMLSegmentationNode) -> str | None:

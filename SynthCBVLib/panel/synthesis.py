@@ -40,11 +40,13 @@ class SynthesisSection:
         self._noticed: list[Noticed] = []
         self._parameters: Any = None
         self._busy = False
+        self._path: str | None = None  # in the field of the weights file
         self.ui.progressBar.setVisible(False)
         self.ui.findingsText.setVisible(False)
         self.ui.cancelButton.setEnabled(False)
         self.say("")
         self.ui.weightsPath.currentPathChanged.connect(self.on_weights_chosen)
+        self.ui.weightsPath.validInputChanged.connect(self.on_weights_valid)
 
     def update(self, parameters: Any, ready: bool, running: bool) -> None:
         """Bring the section up to date with the parameter node."""
@@ -52,7 +54,9 @@ class SynthesisSection:
         from_file = parameters.model is ModelChoice.FILE
         self.ui.weightsLabel.setVisible(from_file)
         self.ui.weightsPath.setVisible(from_file)
-        self.ui.weightsPath.setCurrentPath(parameters.weightsFile)
+        if parameters.weightsFile != self._path:  # else it would move the cursor of one who types
+            self._path = parameters.weightsFile
+            self.ui.weightsPath.setCurrentPath(self._path)
         try:
             card = shown_card(model_of(parameters))
             text, trained, usable = _card_text(card), card.training_data, True
@@ -71,8 +75,14 @@ class SynthesisSection:
 
     def on_weights_chosen(self, path: str) -> None:
         """Keep the file that the user chose."""
+        self._path = path
         if self._parameters is not None and path != self._parameters.weightsFile:
             self._parameters.weightsFile = path
+
+    def on_weights_valid(self, valid: bool) -> None:
+        """Keep a path of another ending too, of which the field tells only so: else the former one stays."""
+        if not valid:
+            self.on_weights_chosen(self.ui.weightsPath.property("currentPath"))
 
     def started(self) -> None:
         """Show that a synthesis begins."""

@@ -121,6 +121,7 @@ def main() -> int:
     for name, button in (("digital patient", panel.ui.patientButton), ("synthesis", panel.ui.applyButton)):
         for holds in (ticks, updates, phases, gaps):
             holds.clear()
+        last[:] = [time.perf_counter(), time.thread_time()]
         start = time.perf_counter()
         click = Holds()
         click.wrapped(button.click)()

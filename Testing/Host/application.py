@@ -38,7 +38,7 @@ class _App(_Gaps):
     def __init__(self, host: Host, application: Any) -> None:
         self._manager, self._application = _ModuleManager(host), application
         self._layout_manager = LayoutManager(host.views)
-        self.temporaryPath = host.temporary.name
+        self.temporaryPath, self.applicationName = host.temporary.name, "Host"
 
     def moduleManager(self) -> _ModuleManager:
         return self._manager
@@ -78,10 +78,10 @@ class _Module(_Gaps):
         self.path, self.name = str(path), path.stem
         self._representation: Any = None
 
-    def widgetRepresentation(self) -> qSlicerScriptedLoadableModuleWidget:
+    def widgetRepresentation(self, entered: bool = False) -> qSlicerScriptedLoadableModuleWidget:
         if self._representation is None:
             kind = getattr(sys.modules[self.name], f"{self.name}Widget")
-            self._representation = qSlicerScriptedLoadableModuleWidget(kind(_panel()))
+            self._representation = qSlicerScriptedLoadableModuleWidget(kind(_panel(entered)))
             self._representation.self().setup()
         return self._representation
 
@@ -109,15 +109,15 @@ class _PlotsModule(_Gaps):
         return self._logic
 
 
-def _panel() -> Any:
-    """Make the widget that a panel is laid out in."""
+def _panel(entered: bool) -> Any:
+    """Make the widget that a panel is laid out in; not entered where a test calls enter() by itself."""
     from PySide6.QtWidgets import QVBoxLayout
 
     from Host.widgets import qMRMLWidget
 
     panel = qMRMLWidget()
     panel.setLayout(QVBoxLayout())
-    panel.isEntered = True
+    panel.isEntered = entered
     return panel
 
 
@@ -231,8 +231,9 @@ class Host:
     def reload(self, name: str) -> None:
         """Load a module anew, as Slicer does in developer mode."""
         before = self.modules[name]
-        before.widgetRepresentation().self().cleanup()
-        self.load_module(Path(before.path)).widgetRepresentation()
+        panel = before.widgetRepresentation().self()
+        panel.cleanup()
+        self.load_module(Path(before.path)).widgetRepresentation(panel.parent.isEntered)
 
     def stop(self) -> None:
         """Close all panels and take everything out again."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import enum
 import typing
+import weakref
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -127,6 +128,24 @@ def parameterNodeWrapper(wrapped: type) -> type:
         for name, kind in kinds.items():
             if not kind.is_node and node.GetParameter(name) == "" and kind.default not in (None, ""):
                 kind.write(node, name, kind.default)
+        # As in Slicer, values are those of the last event of the node, and not those of this moment.
+        self._values = {name: kind.read(node, name) for name, kind in kinds.items()}
+        seen = weakref.ref(self)
+        tag = node.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda _caller, _event: remember(seen()))
+        weakref.finalize(self, node.RemoveObserver, tag)
+
+    def remember(self: Any) -> None:
+        if self is not None:
+            for name, kind in kinds.items():
+                self._values[name] = kind.read(self.parameterNode, name)
+
+    def change(self: Any, name: str, value: Any) -> None:
+        modified = self.parameterNode.StartModify()
+        try:
+            kinds[name].write(self.parameterNode, name, value)
+            self._values[name] = kinds[name].read(self.parameterNode, name)
+        finally:
+            self.parameterNode.EndModify(modified)
 
     def connect(self: Any, ui: Any) -> int:
         bindings = {}
@@ -135,11 +154,11 @@ def parameterNodeWrapper(wrapped: type) -> type:
             if name:
                 bindings[name] = _bind(widget, kinds[name])
         for name, binding in bindings.items():
-            binding.write(kinds[name].read(self.parameterNode, name))
+            binding.write(self._values[name])
 
             def changed(*_values: Any, name: str = name, binding: _Binding = binding) -> None:
                 if not self._updating:
-                    kinds[name].write(self.parameterNode, name, binding.read())
+                    change(self, name, binding.read())
 
             binding.slot = changed
             binding.signal.connect(changed)
@@ -154,7 +173,7 @@ def parameterNodeWrapper(wrapped: type) -> type:
         try:
             for bindings in self._bindings.values():
                 for name, binding in bindings.items():
-                    binding.write(kinds[name].read(self.parameterNode, name))
+                    binding.write(self._values[name])
         finally:
             self._updating = False
 
@@ -163,13 +182,13 @@ def parameterNodeWrapper(wrapped: type) -> type:
         for binding in self._bindings.pop(tag).values():
             binding.signal.disconnect(binding.slot)
 
-    for name, kind in kinds.items():
+    for name in kinds:
         setattr(
             wrapped,
             name,
             property(
-                lambda self, name=name, kind=kind: kind.read(self.parameterNode, name),
-                lambda self, value, name=name, kind=kind: kind.write(self.parameterNode, name, value),
+                lambda self, name=name: self._values[name],
+                lambda self, value, name=name: change(self, name, value),
             ),
         )
     wrapped.__init__, wrapped.connectGui, wrapped.disconnectGui = initialise, connect, disconnect

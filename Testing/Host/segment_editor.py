@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import slicer
 import vtk
 from PySide6.QtCore import Property, Qt
 from PySide6.QtGui import QColor, QPixmap
@@ -39,6 +40,7 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):  # noqa: N801
         super().__init__(parent)
         self._switches: dict[str, bool] = {}
         self._node: Any = None
+        self._chosen: Any = None
         self._observed: tuple[Any, int] | None = None
         self._effect = ""
         self._shortcuts = self._views = False
@@ -53,6 +55,20 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):  # noqa: N801
         self._list.currentItemChanged.connect(self._on_row)
         layout.addWidget(self._list)
         layout.addLayout(self._tools)
+
+    def setMRMLScene(self, scene: Any) -> None:
+        super().setMRMLScene(scene)
+        scene.AddObserver(scene.EndImportEvent, lambda _caller, _event: self._list_anew())
+        scene.AddObserver(scene.EndBatchProcessEvent, lambda _caller, _event: self._follow_selector())
+
+    def _list_anew(self) -> None:
+        """Choose nothing in the widget's own selector, which lists the nodes of a scene that was read."""
+        self._chosen = None
+
+    def _follow_selector(self) -> None:
+        """Take what the widget's own selector has chosen."""
+        if self._node is not None and self._node.GetSegmentationNode() is not self._chosen:
+            self.setSegmentationNode(self._chosen)
 
     def setMRMLSegmentEditorNode(self, node: Any) -> None:
         self._node = node
@@ -103,7 +119,9 @@ class qMRMLSegmentEditorWidget(qMRMLWidget):  # noqa: N801
 
     def updateWidgetFromMRML(self) -> None:
         """Show the list anew."""
-        node = None if self._node is None else self._node.GetSegmentationNode()
+        if slicer.mrmlScene.IsBatchProcessing():
+            return
+        node = self._chosen = None if self._node is None else self._node.GetSegmentationNode()
         self._list.blockSignals(True)
         self._list.clear()
         segmentation = None if node is None else node.GetSegmentation()

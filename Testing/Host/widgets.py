@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import fnmatch
+import re
 from typing import Any
 
 import vtk
@@ -152,13 +154,13 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801
 
             @vtk.calldata_type(vtk.VTK_OBJECT)
             def follow(_caller: Any, _event: str, node: Any) -> None:
-                if self._is_kind(node):
+                if self._is_kind(node) and not scene.IsImporting():
                     self._refresh()
 
             for event in (scene.NodeAddedEvent, scene.NodeRemovedEvent):
                 self._tags.append(scene.AddObserver(event, follow))
-            for event in (scene.EndCloseEvent, scene.EndImportEvent):
-                self._tags.append(scene.AddObserver(event, lambda _caller, _event: self._refresh()))
+            self._tags.append(scene.AddObserver(scene.EndCloseEvent, lambda _caller, _event: self._refresh()))
+            self._tags.append(scene.AddObserver(scene.EndImportEvent, lambda _caller, _event: self._renew()))
         self._refresh()
 
     def addAttribute(self, kind: str, name: str) -> None:
@@ -172,6 +174,11 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801
     def setCurrentNode(self, node: Any) -> None:
         self._refresh()  # names may have changed
         self._box.setCurrentIndex(self._nodes.index(node) if node in self._nodes else -1)
+
+    def _renew(self) -> None:
+        """List all nodes of a scene that was read: the rows go and come again, so nothing is chosen then."""
+        self._box.setCurrentIndex(0)
+        self._refresh()
 
     def _is_kind(self, node: Any) -> bool:
         return any(
@@ -203,22 +210,33 @@ class qMRMLNodeComboBox(QWidget):  # noqa: N801
 class ctkPathLineEdit(QWidget):  # noqa: N801
     """A field for the path of a file, with a button that chooses one."""
 
-    currentPathChanged = Signal(str)
+    currentPathChanged, validInputChanged = Signal(str), Signal(bool)
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
+        self._valid = False
         self._line, browse = QLineEdit(self), QPushButton("…", self)
         browse.setMaximumWidth(28)
         layout = QHBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self._line)
         layout.addWidget(browse)
-        self._line.textChanged.connect(self.currentPathChanged)
+        self._line.textChanged.connect(self._on_text)
         self._filters: list[str] = []
 
     def setCurrentPath(self, path: str) -> None:
-        if path != self._line.text():
-            self._line.setText(path)
+        self._line.setText(path)
+
+    def _on_text(self, path: str) -> None:
+        """Tell of a path only if it has one of the endings that the filters name."""
+        endings = [ending for text in self._filters for ending in re.findall(r"[*][^ )]+", text)]
+        before, self._valid = self._valid, any(fnmatch.fnmatch(path, ending) for ending in endings)
+        if self._valid:
+            self.currentPathChanged.emit(path)
+        if self._valid != before:
+            self.validInputChanged.emit(self._valid)
+
+    currentPath = Property(str, lambda self: self._line.text(), setCurrentPath)
 
     def _set_filters(self, filters: list[str]) -> None:
         self._filters = list(filters)
@@ -257,15 +275,24 @@ class qMRMLTableView(QTableView):  # noqa: N801
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._model: _TableModel | None = None
+        self._observed: tuple[Any, int] | None = None
 
     def setMRMLScene(self, scene: Any) -> None:
         """Take the scene, which the view needs only for nodes of its own."""
 
     def setMRMLTableNode(self, node: Any) -> None:
+        if self._observed is not None:
+            self._observed[0].RemoveObserver(self._observed[1])
+            self._observed = None
+        if node is not None:
+            tag = node.AddObserver(vtk.vtkCommand.ModifiedEvent, lambda _caller, _event: self._show(node))
+            self._observed = node, tag
+        self._show(node)
+        self.resizeColumnsToContents()
+
+    def _show(self, node: Any) -> None:
         self._model = None if node is None else _TableModel(node)
         self.setModel(self._model)
-        if node is not None:
-            self.resizeColumnsToContents()
 
 
 STAND_INS = {

@@ -64,6 +64,7 @@ import Host
 host = Host.start()
 import slicer
 panel = slicer.util.getModuleWidget("SynthCBV")
+panel.parent.isEntered = True
 panel.enter()
 panel.logic.getParameterNode().outputName = "kept"
 old = sys.modules["SynthCBVLib.panel.study"]
@@ -80,6 +81,8 @@ assert isinstance(new.studySection, sys.modules["SynthCBVLib.panel.study"].Study
 assert new.logic.getParameterNode().outputName == "kept"
 slicer.mrmlScene.Clear(0)
 assert new.logic.getParameterNode().outputName == "SynthCBV"
+# The open panel goes on with the empty scene, tools and keys included.
+assert new.ui.segmentEditorWidget._views and new.ui.segmentEditorWidget._shortcuts
 from SynthCBVLib.scene.layout import FOUR_VIEWS
 layout = slicer.mrmlScene.GetFirstNodeByClass("vtkMRMLLayoutNode")
 layout.SetViewArrangement(FOUR_VIEWS)  # as a scene that is read before any synthesis

@@ -95,6 +95,13 @@ def test_torch_comes_from_its_extension(slicer, monkeypatch):
     with pytest.raises(InputError, match="PyTorch: not installed"):
         dependencies.ensure_packages(REQUIREMENTS)
     assert asked == [{"askConfirmation": True, "torchVersionRequirement": ">=2.4"}]
+
+    def fail(self, **options):
+        raise subprocess.CalledProcessError(1, "pip")
+
+    PyTorchUtilsLogic.installTorch = fail
+    with pytest.raises(InputError, match="PyTorch: installation failed"):
+        dependencies.ensure_packages(REQUIREMENTS)
     assert slicer.calls == []
 
 

@@ -20,6 +20,9 @@ MODULE = REPOSITORY / "SynthCBV" / "SynthCBV.py"
 SOURCES = [MODULE, *sorted((REPOSITORY / "SynthCBVLib" / "panel").glob("*.py"))]
 ALLOWED_AT_FILE_SCOPE = {"slicer", "qt", "ctk", "vtk", "SimpleITK", "numpy", "scipy", "SynthCBVLib"}
 
+#: Methods of all Qt objects in PythonQt that the facts do not list; Slicer's own modules call them.
+OF_ALL = {"property", "setProperty"}
+
 UI = ElementTree.parse(UI_FILE).getroot()
 WIDGETS = {widget.get("name"): widget.get("class") for widget in UI.iter("widget")}
 
@@ -129,6 +132,8 @@ def test_widgets_have_what_the_code_asks_of_them(facts):
         if not rest or name not in WIDGETS:
             continue
         kind = WIDGETS[name]
+        if rest[0] in OF_ALL:
+            continue
         assert rest[0] in facts.names_of(kind), f"{place}: {kind} has no {rest[0]} in Python"
         if called and len(rest) == 1:
             chain, properties = [kind], set()
@@ -145,8 +150,8 @@ def test_qt_names_exist(facts):
     for place, names, _called in uses():
         if names[0] == "qt" and len(names) > 1:
             assert names[1] in known, f"{place}: qt.{names[1]}"
-            if len(names) > 2:
-                assert names[2] in facts.names_of(names[1]), f"{place}: {'.'.join(names)}"
+            if len(names) > 2 and (of_class := facts.names_of(names[1])):  # of some, only the name is known
+                assert names[2] in of_class, f"{place}: {'.'.join(names)}"
         if names[:2] == ["self", "_timer"] and len(names) > 2:
             assert names[2] in timers, f"{place}: QTimer has no {names[2]}"
 

@@ -2,6 +2,7 @@
 
 import sys
 import tempfile
+import types
 import unittest
 import weakref
 from pathlib import Path
@@ -52,6 +53,26 @@ class StudyTest(PanelCase):
         slicer.mrmlScene.RemoveNode(node)
         self.assertIsNone(self.logic.getParameterNode().t2w)
         self.assertEqual(text(self.ui.t2wStatus), "needed")
+
+    def test_what_others_change_is_seen_at_once(self):
+        self.panel.exit()
+        slicer.mrmlScene.RemoveNode(self.parameters.parameterNode)
+        self.panel.enter()  # makes a node that nobody else observes
+        self.logic.getParameterNode().workflow = Workflow.ASL
+        self.assertTrue(self.ui.dwiRow.isHidden())
+        self.assertFalse(self.ui.cbfRow.isHidden())
+
+    def test_only_volumes_of_several_images_are_offered_as_dwi(self):
+        plain = image_to_volume(image(), "plain")
+        several = image_to_volume(sitk.Compose([image()] * 2), "several")
+        for _ in range(2):
+            self.ui.dwiSelector.setCurrentNode(plain)
+            self.assertIsNone(self.parameters.dwi)
+            self.ui.dwiSelector.setCurrentNode(several)
+            self.assertIs(self.parameters.dwi, several)
+            self.panel.exit()
+            self.panel.enter()
+        self.assertIn("vtkMRMLMultiVolumeNode", self.ui.dwiSelector.property("nodeTypes"))
 
     def test_volumes_that_cannot_serve_are_told_at_once(self):
         self.choose_ivim()
@@ -237,6 +258,13 @@ class SynthesisTest(PanelCase):
             self.assertEqual(self.parameters.weightsFile, str(bundled))
             self.assertIn("ASL 0.", text(self.ui.cardLabel))
             self.assertTrue(self.ui.applyButton.isEnabled())
+            for gone in ("gone.safetensors", "gone.txt"):  # the field does not take the second for a path
+                self.ui.weightsPath.setCurrentPath(str(Path(folder) / gone))
+                self.assertIn("no file that can be read", text(self.ui.cardLabel))
+                self.assertFalse(self.ui.applyButton.isEnabled())
+                self.parameters.weightsFile = str(bundled)
+                self.assertEqual(self.ui.weightsPath.property("currentPath"), str(bundled))
+                self.assertTrue(self.ui.applyButton.isEnabled())
 
     def test_maps_are_shown_side_by_side(self):
         if not list(composites()):
@@ -373,6 +401,36 @@ class SceneTest(PanelCase):
             self.ui.pairSelector.setCurrentIndex(1)
             self.assertTrue(wait(lambda: "DWI as registered" in self.maps(), 10.0))
 
+    def test_a_scene_that_is_read_is_shown_at_once(self):
+        self.choose_ivim()
+        self.parameters.syntheticMap = self.parameters.t2w
+        self.parameters.regions = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "drawn")
+        with tempfile.TemporaryDirectory() as folder:
+            path = save_scene(Path(folder) / "scene.mrb")
+            slicer.mrmlScene.Clear(0)
+            self.panel.enter()
+            load_scene(path)
+        parameters = self.logic.getParameterNode()
+        self.assertEqual(parameters.t2w.GetName(), "T2w")
+        self.assertIs(self.ui.t2wSelector.currentNode(), parameters.t2w)
+        self.assertIs(self.ui.dwiSelector.currentNode(), parameters.dwi)
+        self.assertIn("Ready: DWI, T2w", text(self.ui.studyStatusLabel))
+        self.assertTrue(self.ui.applyButton.isEnabled())
+        editor = self.ui.segmentEditorWidget.mrmlSegmentEditorNode()
+        self.assertTrue(wait(lambda: editor.GetSegmentationNode() is parameters.regions, 5.0))
+
+    def test_choices_stay_when_another_scene_is_read_beside(self):
+        self.choose_ivim()
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "other.mrml"
+            path.write_text('<MRML version="18" userTags=""></MRML>', encoding="utf-8")
+            slicer.mrmlScene.SetURL(str(path))
+            slicer.mrmlScene.Import()
+        parameters = self.logic.getParameterNode()
+        self.assertIsNotNone(parameters.t2w)
+        self.assertIs(self.ui.t2wSelector.currentNode(), parameters.t2w)
+        self.assertTrue(self.ui.applyButton.isEnabled())
+
     def assert_scene_is_back(self, results):
         parameters = self.logic.getParameterNode()
         self.assertEqual(parameters.t2w.GetName(), "T2w")
@@ -405,6 +463,20 @@ class TickerTest(unittest.TestCase):
         ticker.stop()
         wait(lambda: False, 0.05)
         ticker.stop()
+
+
+class DialogsTest(unittest.TestCase):
+    def test_a_report_is_shown_by_the_system(self):
+        from SynthCBVLib.panel import dialogs
+
+        shown = []
+        desktop = types.SimpleNamespace(openUrl=shown.append)
+        before, dialogs.qt = dialogs.qt, types.SimpleNamespace(QDesktopServices=desktop, QUrl=str)
+        try:
+            dialogs.QtDialogs().show(Path("a report.html"))
+        finally:
+            dialogs.qt = before
+        self.assertEqual(shown, [(Path.cwd() / "a report.html").as_uri()])
 
 
 class ModuleTest(unittest.TestCase):

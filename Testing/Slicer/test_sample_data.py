@@ -52,9 +52,9 @@ class SampleDataTest(PanelCase):
             self.assertTrue(picture.is_file(), picture)
             self.assertLess(picture.stat().st_size, 20_000)
 
-    def test_loading_gives_nodes_and_chooses_them(self):
+    def load(self):
+        """Load the ASL patient as its button does, with the double of the worker."""
         from SynthCBVLib.panel import sample_data
-        from SynthCBVLib.panel.selection import Workflow
 
         original, sample_data.simulate = (
             sample_data.simulate,
@@ -63,9 +63,14 @@ class SampleDataTest(PanelCase):
         try:
             sys.modules["SynthCBV"].registerSampleData()
             source = Logic.sources[1]
-            nodes = source.customDownloader(source)
+            return source.customDownloader(source)
         finally:
             sample_data.simulate = original
+
+    def test_loading_gives_nodes_and_chooses_them(self):
+        from SynthCBVLib.panel.selection import Workflow
+
+        nodes = self.load()
         self.assertEqual(nodes[0].GetName(), "Digital 1 T1w")
         self.assertEqual(nodes[-1].GetClassName(), "vtkMRMLSegmentationNode")
         self.assertIs(self.parameters.workflow, Workflow.ASL)
@@ -78,6 +83,9 @@ class SampleDataTest(PanelCase):
         self.behaviour = "garbage"
         with self.assertRaisesRegex(InputError, "without a result"):
             sample_data.simulate(Workflow.IVIM, 1, self.launch)
+        with self.assertLogs(level="ERROR") as logged:
+            self.assertEqual(self.load(), [])
+        self.assertIn("without a result", logged.output[-1])
         self.assertEqual(self.maps(), [])
 
 
