@@ -9,12 +9,14 @@ import pytest
 import SimpleITK as sitk
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
-from SynthCBVLib.analysis.regions import white_matter
+from SynthCBVLib.analysis.regions import white_discs, white_matter
 from SynthCBVLib.analysis.regions.hot_spots import Spots, propose_tumour
 from SynthCBVLib.analysis.regions.midsagittal import SagittalPlane
+from SynthCBVLib.analysis.regions.white_discs import DEMAND, Demand, Discs
 from SynthCBVLib.analysis.regions.white_level import learn_white_matter
-from SynthCBVLib.analysis.regions.white_matter import DEMAND, Demand, propose_white_matter
+from SynthCBVLib.analysis.regions.white_matter import propose_white_matter
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.imaging.study import Modality
 
@@ -61,13 +63,19 @@ def away_from(image: sitk.Image, index) -> np.ndarray:
     return away
 
 
+def mirrors(head, hot, plane) -> list[tuple[float, float, float]]:
+    """Index (i, j, k) of each hot spot's mirrored place, in the hot spot's slice."""
+    points = [head.t2w.TransformIndexToPhysicalPoint([int(i) for i in index]) for index in hot.indices]
+    mirrored = [plane.mirror(np.array(point)).tolist() for point in points]
+    found = [head.t2w.TransformPhysicalPointToContinuousIndex(point) for point in mirrored]
+    return [(i, j, index[2]) for (i, j, _), index in zip(found, hot.indices, strict=True)]
+
+
 def test_where_the_mirror_is_pure_the_disc_lies_there(head, hot, plane):
     spots = proposed(head, hot, plane)
     assert spots.findings == ()
     assert least_white(head, spots) == 1.0
-    for source, index in zip(hot.indices, spots.indices, strict=True):
-        mirrored = plane.mirror(np.array(head.t2w.TransformIndexToPhysicalPoint([int(i) for i in source])))
-        (i, j, _) = head.t2w.TransformPhysicalPointToContinuousIndex(mirrored.tolist())
+    for (i, j, _), index in zip(mirrors(head, hot, plane), spots.indices, strict=True):
         # The drawn white matter is wide there; what is left is the other discs' room and the nuclei nearby.
         assert 2.0 * math.hypot(index[0] - i, index[1] - j) < 14
 
@@ -120,14 +128,14 @@ def narrow(factor: float) -> Demand:
 
 
 def test_where_no_disc_meets_the_demand_the_purest_is_taken_and_told_of(head, hot, plane, monkeypatch):
-    monkeypatch.setattr(white_matter, "DEMAND", narrow(1e-6))
+    monkeypatch.setattr(white_discs, "DEMAND", narrow(1e-6))
     spots = proposed(head, hot, plane)
     assert least_white(head, spots) == 1.0
     assert [WARNING in finding.what for finding in spots.findings] == [True]
 
 
 def test_a_fault_that_is_small_is_not_told_of(head, hot, plane, monkeypatch):
-    monkeypatch.setattr(white_matter, "DEMAND", narrow(1e-6))
+    monkeypatch.setattr(white_discs, "DEMAND", narrow(1e-6))
     monkeypatch.setattr(white_matter, "TRUSTED", 1e9)
     assert proposed(head, hot, plane).findings == ()
 
@@ -166,12 +174,66 @@ def test_a_next_slice_without_signal_tells_nothing(head, hot, plane, empty):
 
 
 def test_blood_that_changes_slowly_across_the_slice_does_not_drive_discs_away(head, hot, plane):
-    """Twofold from front to back: each disc is usual where it lies, though not of the slice."""
-    slope = np.exp(np.linspace(-0.6, 0.6, head.rcbv.GetSize()[1]))[None, :, None]
+    """From front to back: each disc is usual where it lies, though not of the slice."""
+    slope = np.exp(np.linspace(1.6, -1.6, head.rcbv.GetSize()[1]))[None, :, None]
     rcbv = like(array(head.rcbv) * slope, head.rcbv)
     before, after = proposed(head, hot, plane), proposed(head, hot, plane, rcbv=rcbv)
-    for index, moved in zip(before.indices, after.indices, strict=True):
-        assert away_from(head.t2w, index)[moved[::-1]] < 8
+    away = [away_from(head.t2w, at) for at in mirrors(head, hot, plane)]
+    near, moved = (
+        np.mean([far[index[::-1]] for far, index in zip(away, spots.indices, strict=True)])
+        for spots in (before, after)
+    )
+    assert moved < near + 4
+
+
+@pytest.mark.parametrize("phase", [-1, 1])
+def test_of_discs_as_good_the_one_typical_of_the_place_is_taken(phase):
+    """The map goes up and down by 3 % every 10 mm; the point is where it is highest or lowest."""
+    rows, columns = np.indices((61, 61)) - 30
+    perfusion = (
+        100 * (1 + 0.03 * phase * np.cos(2 * np.pi * rows / 10)) * (1 + 0.05 * (1 - 2 * (columns % 2)))
+    )
+    inside = np.ones(rows.shape, bool)
+    discs = Discs([np.ones((1, *rows.shape))], 0, perfusion, inside, inside, (1.0, 1.0), 25.0)
+    (row, column), fault = discs.best((30, 30), [])
+    assert fault < 1
+    assert 1 < math.hypot(row - 30, column - 30) <= 3
+    assert abs(perfusion[row, column - 1 : column + 1].mean() / 100 - 1) < 0.01
+
+
+def test_noise_of_the_map_averages_out(head, hot, plane):
+    """The mean of the three discs lies nearer to the truth than that of three discs placed blindly."""
+    noise = np.random.default_rng(11).standard_normal((8, *array(head.rcbv).shape))
+    noise = ndimage.gaussian_filter(noise, (0, 0, 1, 1))  # as if interpolated to a finer grid
+    noise *= 0.1 / noise.std()
+    truth = np.where(head.white, 1.0, array(head.rcbv))
+    blind = np.zeros(truth.shape)
+    for mask in proposed(head, hot, plane, rcbv=like(truth, head.rcbv)).masks.values():
+        blind += array(mask) / (3 * array(mask).sum())
+    errors = []
+    for part in noise:
+        rcbv = truth * (1 + part)
+        masks = proposed(head, hot, plane, rcbv=like(rcbv, head.rcbv)).masks.values()
+        regions = np.mean([rcbv[array(mask) > 0].mean() for mask in masks])
+        errors.append((regions - 1, (rcbv * blind).sum() - 1))
+    chosen, blindly = np.sqrt(np.mean(np.square(errors), axis=0))
+    assert chosen < 0.75 * blindly
+
+
+def test_what_is_typical_counts_the_borders_of_white_matter(head, hot, plane, monkeypatch):
+    """Cortex blurs into a coarse map, and pure discs lie deep: they read lower than white matter does."""
+    blurred = ndimage.gaussian_filter(array(head.rcbv).astype(float), (0, 1.5, 1.5))
+    inner = ndimage.binary_erosion(head.white, np.ones((1, 3, 3)))
+
+    def level(spots: Spots) -> float:
+        return float(np.mean([blurred[array(mask) > 0].mean() for mask in spots.masks.values()]))
+
+    near = [inner & (away_from(head.t2w, at) < 12) for at in mirrors(head, hot, plane)]
+    wanted = np.mean([blurred[part].mean() for part in near])
+    found = level(proposed(head, hot, plane, rcbv=like(blurred, head.rcbv)))
+    monkeypatch.setattr(white_discs, "CHOICE", 0.0)
+    nearest = level(proposed(head, hot, plane, rcbv=like(blurred, head.rcbv)))
+    assert abs(found / wanted - 1) < abs(nearest / wanted - 1)
 
 
 def test_a_second_image_rules_out_what_the_first_does_not_show(head, hot, plane):
