@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-#: Voxels that a processor's caches like to have at once, where slices do not see each other.
-_PIECE = 200_000
+#: Voxels that a processor's caches and allocator like to have at once, where slices do not see each other.
+_PIECE = 150_000
 #: Tiles that did not fit either are cut smaller by this, so often.
 _SMALLER, _TRIES = 0.4, 3
 

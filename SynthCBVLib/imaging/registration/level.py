@@ -26,8 +26,9 @@ COIL_SMOOTHING = 20.0
 BRIGHTEST = 95.0
 #: Classes of signal at the last level and at the others, which have fewer samples to fill them.
 _BINS, _COARSE_BINS = 48, 32
-#: First step in voxels and what shortens it at each turn back; the last level begins near its end.
-_STEPS, _FINE_STEPS = (0.5, 0.6), (0.25, 0.5)
+#: First and last step in voxels, and what shortens a step at each turn back: at the coarsest level, which all
+#: starts go through and which need not be exact, at the last one, which begins near its end, and between.
+_COARSE_STEPS, _FINE_STEPS, _STEPS = (0.5, 0.01, 0.6), (0.25, 0.0025, 0.5), (0.5, 0.0025, 0.6)
 _SEED = 20021
 _COARSE = 4.0
 
@@ -66,10 +67,12 @@ class Level:
         method = self._method(inside)
         transform = _scaled(start, 1 / HEAD_RADIUS)
         method.SetInitialTransform(transform, inPlace=True)
-        first, relaxation = _FINE_STEPS if self.spacing <= FINE else _STEPS
+        first, last, relaxation = _STEPS
+        if self.spacing <= FINE or self.spacing > _COARSE:
+            first, last, relaxation = _FINE_STEPS if self.spacing <= FINE else _COARSE_STEPS
         method.SetOptimizerAsRegularStepGradientDescent(
             learningRate=self.spacing * first / HEAD_RADIUS,
-            minStep=self.spacing / 400 / HEAD_RADIUS,
+            minStep=self.spacing * last / HEAD_RADIUS,
             numberOfIterations=100,
             relaxationFactor=relaxation,
             gradientMagnitudeTolerance=1e-8,
