@@ -115,11 +115,11 @@ class Sampler:
 
     def _drop(self, present: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Leave out inputs that the card does not require, never all of them."""
-        optional = self._optional & (present > 0)
         if self._config.drop_evenly:
-            fewest = int(optional.sum() == np.count_nonzero(present))  # one stays where none is required
-            count = optional.sum() - rng.integers(fewest, optional.sum() + 1)
-            dropped = np.isin(np.arange(len(present)), rng.permutation(np.flatnonzero(optional))[:count])
+            optional = np.flatnonzero(self._optional & (present > 0))
+            fewest = int(optional.size == np.count_nonzero(present))  # one stays where none is required
+            stay = rng.integers(fewest, optional.size + 1)
+            dropped = np.isin(np.arange(len(present)), rng.permutation(optional)[: optional.size - stay])
         else:
             dropped = self._optional & (rng.random(len(present)) < self._config.drop)
         kept = np.where(dropped, 0.0, present)

@@ -67,9 +67,8 @@ class Level:
         method = self._method(inside)
         transform = _scaled(start, 1 / HEAD_RADIUS)
         method.SetInitialTransform(transform, inPlace=True)
-        first, last, relaxation = _STEPS
-        if self.spacing <= FINE or self.spacing > _COARSE:
-            first, last, relaxation = _FINE_STEPS if self.spacing <= FINE else _COARSE_STEPS
+        steps = _COARSE_STEPS if self.spacing > _COARSE else _STEPS
+        first, last, relaxation = _FINE_STEPS if self.spacing <= FINE else steps
         method.SetOptimizerAsRegularStepGradientDescent(
             learningRate=self.spacing * first / HEAD_RADIUS,
             minStep=self.spacing * last / HEAD_RADIUS,
