@@ -85,6 +85,20 @@ class Decoder(nn.Module):
         return two_maps(self.head, maps, self.scale_alone)
 
 
+class Conditioning(nn.Module):
+    """Scales and shifts of a level's channels for the modalities present; none before it has learnt."""
+
+    def __init__(self, modalities: int, channels: int) -> None:
+        super().__init__()
+        self.learnt = nn.Parameter(torch.zeros(modalities, 2 * channels))
+
+    def forward(self, maps: Tensor, present: Tensor) -> Tensor:
+        """Give (N, channels, D, H, W) for (N, M) modalities, those above 0 present."""
+        learnt = (present > 0).to(self.learnt.dtype) @ self.learnt
+        scale, shift = learnt.to(maps.dtype).reshape(*learnt.shape, 1, 1, 1).chunk(2, dim=1)
+        return maps * (1 + scale) + shift
+
+
 class IEDN(nn.Module):
     """Incrementable encoder-decoder network.
 
@@ -98,14 +112,25 @@ class IEDN(nn.Module):
         Resolution levels.
     scale_alone : bool
         See `estimate.two_maps`.
+    conditioned : bool
+        Tell the decoders which modalities are present: every channel of the averaged latent maps is scaled
+        and shifted by what is learnt for each of them (Perez et al.: FiLM, AAAI 2018). Not in the paper.
     """
 
-    def __init__(self, modalities: int, width: int = 8, levels: int = 4, scale_alone: bool = False) -> None:
+    def __init__(
+        self,
+        modalities: int,
+        width: int = 8,
+        levels: int = 4,
+        scale_alone: bool = False,
+        conditioned: bool = False,
+    ) -> None:
         super().__init__()
         if modalities < 1 or width < 1 or levels < 2:
             raise ValueError("modalities and width must be at least 1, levels at least 2")
         widths = [width * 2**level for level in range(levels)]
         self.multiple = 2 ** (levels - 1)
+        self.conditioning = nn.ModuleList(Conditioning(modalities, size) for size in widths if conditioned)
         self.encoders = nn.ModuleList(Encoder(1, widths) for _ in range(modalities))
         self.rcbv = Decoder(widths, 2, scale_alone)
         self.mask = Decoder(widths, 1)
@@ -133,9 +158,15 @@ class IEDN(nn.Module):
             raise ValueError("every sample needs at least one modality with a weight above 0")
         images, (height, width) = pad_to_multiple(images, self.multiple)
         weights = present / present.sum(1, keepdim=True)
-        averaged = self._averaged_latents(images, weights)
+        averaged = self.tell(self._averaged_latents(images, weights), present)
         crop = (..., slice(height), slice(width))
         return estimate(self.rcbv(averaged)[crop], self.mask(averaged)[crop])
+
+    def tell(self, averaged: list[Tensor], present: Tensor) -> list[Tensor]:
+        """Scale and shift the averaged latent maps of all levels for the modalities present, (N, M)."""
+        if not self.conditioning:
+            return averaged
+        return [level(maps, present) for level, maps in zip(self.conditioning, averaged, strict=True)]
 
     def _averaged_latents(self, images: Tensor, weights: Tensor) -> list[Tensor]:
         """Average the latent maps of the modalities present; absent ones are not encoded at all."""

@@ -7,12 +7,15 @@ import fnmatch
 import torch
 from torch import Tensor, nn
 
-#: Convolutions whose input is two maps laid together, the skip's channels first.
+#: Layers whose input is two maps laid together, the skip's channels first.
 _OF_TWO_MAPS = (
     "up.*.0.weight",
     "rcbv.blocks.*.body.0.0.weight", "rcbv.blocks.*.skip.weight",
     "mask.blocks.*.body.0.0.weight", "mask.blocks.*.skip.weight",
+    "conditioning.*.learnt",  # scales and shifts
 )  # fmt: skip
+#: What a network may have beyond the narrower one, as it begins with zeros and so changes no map.
+_BEGINS_AS_NOTHING = "conditioning.*.learnt"
 
 
 def widen(wide: nn.Module, narrow: nn.Module) -> None:
@@ -27,7 +30,7 @@ def widen(wide: nn.Module, narrow: nn.Module) -> None:
     wide : nn.Module
         A network of `networks`; changed in place.
     narrow : nn.Module
-        Of the same class and arguments, but for a smaller ``width``.
+        Of the same class and arguments, but for a smaller ``width``; it may lack what begins as nothing.
 
     Raises
     ------
@@ -35,10 +38,11 @@ def widen(wide: nn.Module, narrow: nn.Module) -> None:
         If a layer of the one is missing in the other, or is smaller in the wide network.
     """
     grown, own = wide.state_dict(), narrow.state_dict()
-    if grown.keys() != own.keys():
+    new = [name for name in grown if name not in own]
+    if not own.keys() <= grown.keys() or len(fnmatch.filter(new, _BEGINS_AS_NOTHING)) < len(new):
         raise ValueError("networks of different kinds")
-    for name, tensor in grown.items():
-        small = own[name]
+    for name, small in own.items():
+        tensor = grown[name]
         if tensor.dim() != small.dim() or any(a < b for a, b in zip(tensor.shape, small.shape, strict=True)):
             raise ValueError(f"{name}: {tuple(tensor.shape)} cannot hold {tuple(small.shape)}")
         halves = 2 if any(fnmatch.fnmatchcase(name, pattern) for pattern in _OF_TWO_MAPS) else 1

@@ -188,7 +188,9 @@ def _ssim(network: torch.nn.Module, case: Case, device: torch.device) -> float:
 
 
 def begin_with(network: torch.nn.Module, start: Model, card: ModelCard) -> None:
-    """Give a network the weights of a model of the same width or, all else alike, of a narrower one.
+    """Give a network the weights of a model like it or, all else alike, of a narrower one.
+
+    The model may also lack the conditioning on the modalities present, which changes nothing at first.
 
     Raises
     ------
@@ -200,6 +202,8 @@ def begin_with(network: torch.nn.Module, start: Model, card: ModelCard) -> None:
         own, wanted = getattr(start.card, what), getattr(card, what)
         if what == "network_arguments" and 0 < widths[0] < widths[1]:
             own = {**own, "width": widths[1]}
+        if what == "network_arguments" and wanted.get("conditioned") and not own.get("conditioned"):
+            own = {**own, "conditioned": wanted["conditioned"]}
         if own != wanted:
             raise InputError(
                 start.path, f"a model with another {what.replace('_', ' ')} ({own})", f"{wanted}",

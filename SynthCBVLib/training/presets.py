@@ -139,7 +139,9 @@ def _asl() -> Preset:
     config = TrainingConfig(
         steps=1_500, batch=4, patch=(12, 64, 64), warmup=50, validate_every=500, ssim_weight=0.5
     )
-    return Preset(_asl_card("asl", "iedn", 8), config, "asl", "any of six modalities, small 3D IEDN")
+    return Preset(
+        _asl_card("asl", "iedn", 8, conditioned=True), config, "asl", "any of six modalities, small 3D IEDN"
+    )
 
 
 def _encoder_decoder() -> Preset:

@@ -184,7 +184,9 @@ def _estimates(
                 if i not in latents:
                     latents[i] = runner.encoders[i](images[:, i : i + 1])
             mean = [sum(levels) / len(wanted) for levels in zip(*(latents[i] for i in wanted), strict=True)]
-            found = estimate(runner.rcbv(mean)[..., :height, :width])
+            present = torch.zeros(1, len(names))
+            present[0, wanted] = 1
+            found = estimate(runner.rcbv(runner.tell(mean, present))[..., :height, :width])
         yield name, found.location[0, 0].numpy(), found.log_scale[0, 0].exp().numpy()
 
 

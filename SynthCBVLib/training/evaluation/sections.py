@@ -56,6 +56,7 @@ def model_lines(evaluation: Evaluation) -> list[str]:
             else:
                 width = one.card.network_arguments.get("width", "")
                 network += f", width {width}" if width else ""
+                network += ", conditioned" if one.card.network_arguments.get("conditioned") else ""
                 lengths = [f"{steps:,}" for steps in one.parts] or [str(facts.get("steps", "?"))]
                 told = f"{facts.get('cases', '?')} cases, {' + '.join(lengths)} steps"
                 if "first_seed" in facts:

@@ -8,6 +8,7 @@ import torch
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.networks import build
 from SynthCBVLib.networks.estimate import LOG_SCALE_BOUNDS, Estimate, laplace_loss, pad_to_multiple
+from SynthCBVLib.networks.iedn import Conditioning
 
 
 @pytest.fixture
@@ -16,10 +17,13 @@ def unet():
     return build("unet2d", {"in_channels": 3, "width": 4, "levels": 5}).eval()
 
 
-@pytest.fixture
-def iedn():
+@pytest.fixture(params=[False, True], ids=["averaged", "conditioned"])
+def iedn(request):
     torch.manual_seed(0)
-    return build("iedn", {"modalities": 3, "width": 4, "levels": 3}).eval()
+    built = build("iedn", {"modalities": 3, "width": 4, "levels": 3, "conditioned": request.param}).eval()
+    for level in built.conditioning:
+        torch.nn.init.normal_(level.learnt)
+    return built
 
 
 @pytest.mark.parametrize("shape", [(1, 32, 32), (3, 33, 47), (2, 17, 5)])
@@ -64,6 +68,17 @@ def test_iedn_averages_latents_by_weight(iedn):
     latents = [encoder(images[:, m : m + 1]) for m, encoder in enumerate(iedn.encoders)]
     for level, averaged in enumerate(iedn._averaged_latents(images, weights)):
         torch.testing.assert_close(averaged, 0.75 * latents[0][level] + 0.25 * latents[2][level])
+
+
+def test_conditioning_scales_and_shifts_by_the_sum_of_what_is_present():
+    level = Conditioning(3, 2)
+    maps = torch.randn(2, 2, 3, 4, 4)
+    present = torch.tensor([[0.5, 0.0, 2.0], [0.0, 1.0, 0.0]])
+    torch.testing.assert_close(level(maps, present), maps)  # nothing is learnt yet
+    torch.nn.init.normal_(level.learnt)
+    for sample, members in enumerate(([0, 2], [1])):
+        scale, shift = level.learnt[members].sum(0).reshape(2, 2, 1, 1, 1)
+        torch.testing.assert_close(level(maps, present)[sample], maps[sample] * (1 + scale) + shift)
 
 
 def test_iedn_refuses_a_sample_without_modality(iedn):

@@ -35,9 +35,27 @@ def test_the_wide_network_gives_the_narrow_ones_maps(name, narrow, wide, scale_a
     torch.testing.assert_close(after.log_scale, own.log_scale, rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_new_channels_learn(name):
-    small, large = network(name, 4), network(name, 6)
+@pytest.mark.parametrize("before", [False, True])
+def test_a_conditioned_iedn_goes_on_from_any(before):
+    small, large = network("iedn", 4, conditioned=before), network("iedn", 6, conditioned=True)
+    for level in small.conditioning:
+        torch.nn.init.normal_(level.learnt)
+    images, present = torch.rand(2, 3, 2, 24, 16), torch.tensor([[1.0, 0.0, 0.0], [1.0, 0.0, 1.0]])
+    widen(large, small)
+    with torch.no_grad():
+        torch.testing.assert_close(
+            large(images, present).location, small(images, present).location, rtol=1e-5, atol=1e-5
+        )
+    if before:
+        with pytest.raises(ValueError, match="kinds"):
+            widen(network("iedn", 4), small)
+
+
+@pytest.mark.parametrize(
+    ("name", "more"), [*((each, {}) for each in NETWORKS), ("iedn", {"conditioned": True})]
+)
+def test_new_channels_learn(name, more):
+    small, large = network(name, 4, **more), network(name, 6, **more)
     widen(large, small)
     large.train()
     optimiser = torch.optim.Adam(large.parameters(), lr=1e-3)

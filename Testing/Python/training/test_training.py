@@ -139,6 +139,16 @@ def test_a_patient_in_both_splits_is_refused(tmp_path, cases):
         train(cases, [], CARD, CONFIG, tmp_path)
 
 
+def test_it_goes_on_from_weights_that_are_not_told_what_is_present(tmp_path, cases):
+    config = dataclasses.replace(CONFIG, steps=1, validate_every=1)
+    start = load_model(train(cases[:3], cases[3:], CARD, config, tmp_path / "1").weights)
+    card = dataclasses.replace(CARD, network_arguments={**CARD.network_arguments, "conditioned": True})
+    done = load_model(train(cases[:3], cases[3:], card, config, tmp_path / "2", start=start).weights)
+    assert done.card.network_arguments["conditioned"] is True
+    with pytest.raises(InputError, match="another network arguments"):
+        train(cases[:3], cases[3:], CARD, config, tmp_path / "3", start=done)
+
+
 def test_a_training_in_parts_notes_each_of_them(tmp_path, cases):
     card = dataclasses.replace(CARD, training={"data": "balls"})
     start = None

@@ -97,7 +97,13 @@ def test_inputs_encoded_once_give_what_inference_gives(tmp_path, make_subject, a
     subject = make_subject(5, "wildtype", 3.0)
     prepare_subjects([subject], [asl_card], tmp_path, 0)
     case = load_ready(subject, asl_card, tmp_path).case(asl_card)
+    asl_card = dataclasses.replace(
+        asl_card, network_arguments={**asl_card.network_arguments, "conditioned": True}
+    )
     model = load_model(store_model(tmp_path / "asl.safetensors", asl_card))
+    assert len(model.network.conditioning) == 2
+    for level in model.network.conditioning:
+        level.learnt.data.normal_(0, 0.3, generator=torch.Generator().manual_seed(1))
     some = combination(asl_card, [asl_card.inputs[4].modality, asl_card.inputs[0].modality])
     assert some == "CBF+ADC"
     found = {name: (location, scale) for name, location, scale in estimates(
