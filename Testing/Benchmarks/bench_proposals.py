@@ -1,7 +1,7 @@
 # ruff: noqa: T201
 """Hold proposed regions of digital patients against their truth and print a table.
 
-python Testing/Benchmarks/bench_proposals.py [--seeds 11200-11239] [--anatomy T2w] [--cache FOLDER]
+python Testing/Benchmarks/bench_proposals.py [--seeds 12200-12239] [--anatomy T2w] [--cache FOLDER]
 
 Even seeds are IDH wild-type gliomas, odd ones IDH mutant, in the compact protocol. Everything is on the grid
 of T2w: the scanner's rCBV map with its noise, and the true label of solid tumour made rough in three ways, as
@@ -153,7 +153,7 @@ class Case:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seeds", default="11200-11239", metavar="A-B", help="first and last (%(default)s)")
+    parser.add_argument("--seeds", default="12200-12239", metavar="A-B", help="first and last (%(default)s)")
     parser.add_argument("--anatomy", default="T2w", choices=["T2w", "T1w"], help="(%(default)s)")
     parser.add_argument("--both", action="store_true", help="give T1w beside the anatomy")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="folder to keep the patients in")

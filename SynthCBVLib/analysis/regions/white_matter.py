@@ -101,7 +101,8 @@ def propose_white_matter(
         shares.append(learn_white_matter(more, perfusion, known, pixel, area, modality).share_of(more, pixel))
     found: list[tuple[int, int, int]] = []
     discs: dict[int, Discs] = {}
-    worst, noise = 0.0, 0.0
+    faults: list[float] = []
+    noise = 0.0
     for index in hot_spots.indices:
         number = int(index[slices.axis])
         mirrored = plane.mirror(np.array(reference.TransformIndexToPhysicalPoint([int(i) for i in index])))
@@ -120,11 +121,14 @@ def propose_white_matter(
                 "Check the brain mask and the tumour segment, or place the regions by hand.",
             )
         found.append((number, *spot))
-        worst, noise = max(worst, fault), max(noise, discs[number].noise)
+        faults.append(fault)
+        noise = max(noise, discs[number].noise)
+    names = [f"White matter {i}" for i in range(1, len(found) + 1)]
+    doubted = [name for name, fault in zip(names, faults, strict=True) if fault > TRUSTED]
     return Spots(
-        {f"White matter {i}": slices.stamped(spot, area) for i, spot in enumerate(found, start=1)},
+        {name: slices.stamped(spot, area) for name, spot in zip(names, found, strict=True)},
         tuple(slices.index(spot) for spot in found),
-        tuple(_findings(worst, noise)),
+        tuple(_findings(doubted, noise)),
     )
 
 
@@ -135,18 +139,19 @@ def _side(sides: np.ndarray, hot_spots: Spots, slices: SlicePlane) -> float:
     return 1.0 if total >= 0 else -1.0
 
 
-def _findings(worst: float, noise: float) -> list[Finding]:
+def _findings(doubted: list[str], noise: float) -> list[Finding]:
+    """Tell of regions that no disc nearly without fault was found for, and of noise."""
     from SynthCBVLib.imaging.quality import Finding
 
-    remedy = "Look whether it lies in white matter, and move it if not."
+    remedy = "Look whether each lies in white matter, and move it if not."
     findings = []
-    if worst > TRUSTED:
-        what = "A white-matter region may hold some grey matter or CSF."
+    if doubted:
+        what = f"{', '.join(doubted)} may hold some grey matter or CSF: no purer place was found opposite."
         findings.append(Finding("warning", None, what, remedy))
     if noise > UNEVEN:
         what = (
             f"In the slice of the white-matter regions the image is so noisy or uneven ({noise:.0%} of the "
             "contrast of grey and white matter) that pure white matter cannot be told surely."
         )
-        findings.append(Finding("warning", None, what, remedy.replace("it lies", "each region lies")))
+        findings.append(Finding("warning", None, what, remedy))
     return findings

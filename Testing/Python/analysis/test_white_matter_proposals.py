@@ -140,6 +140,14 @@ def test_a_fault_that_is_small_is_not_told_of(head, hot, plane, monkeypatch):
     assert proposed(head, hot, plane).findings == ()
 
 
+def test_the_region_that_is_doubted_is_named(head, hot, plane, monkeypatch):
+    best, faults = Discs.best, iter([1.0, white_matter.TRUSTED * 1.01, white_matter.TRUSTED])
+    monkeypatch.setattr(Discs, "best", lambda *given: (best(*given)[0], next(faults)))
+    (finding,) = proposed(head, hot, plane).findings
+    assert finding.what.startswith("White matter 2 ")
+    assert WARNING in finding.what
+
+
 def test_a_slice_without_room_opposite_is_named(head, hot, plane):
     number = hot.indices[0][2]
     brain = array(head.mask).copy()
