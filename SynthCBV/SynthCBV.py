@@ -191,6 +191,7 @@ class SynthCBVWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self._parameterNodeGuiTag = None
         self._boundBeforeImport = False
         self._again: Ticker | None = None
+        self._preparing = False  # packages are being installed for a synthesis
 
     def setup(self) -> None:
         """Build the panel when the module is opened for the first time."""
@@ -206,12 +207,11 @@ class SynthCBVWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         self.patientLoader = PatientLoader(self.ui, self.onPatientEnded)
         self.registrationSection = RegistrationSection(self.ui, self.layoutSwitch)
         self.synthesisSection = SynthesisSection(self.ui, self.onSynthesisEnded)
-        self.regionsSection = RegionsSection(self.ui, self.logic, lambda: self._parameterNode)
+        self.regionsSection = RegionsSection(
+            self.ui, self.logic, lambda: self._parameterNode, self.ensureFigurePackages
+        )
         self.agreementSection = AgreementSection(
-            self.ui,
-            self.logic,
-            lambda: self._parameterNode,
-            lambda: ensure_packages(Path(self.resourcePath("requirements.txt"))),
+            self.ui, self.logic, lambda: self._parameterNode, self.ensureFigurePackages
         )
         self.ui.patientButton.clicked.connect(self.onPatient)
         self.ui.applyButton.clicked.connect(self.onApply)
@@ -259,7 +259,7 @@ class SynthCBVWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def onSceneStartClose(self, caller: object, event: object) -> None:
         """End a synthesis whose scene goes away."""
-        if self.logic.running:
+        if self.logic.running or self._preparing:
             self.onCancel()
         self.logic.cancelAnalysis(waitForCompletion=False)
         self.layoutSwitch.stop()
@@ -317,7 +317,8 @@ class SynthCBVWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         """Bring all sections up to date with the parameter node."""
         if self._parameterNode is None:
             return
-        ready, running = self.studySection.update(self._parameterNode), self.logic.running
+        ready = self.studySection.update(self._parameterNode)
+        running = self.logic.running or self._preparing
         self.patientLoader.update(running)
         self.registrationSection.update(self._parameterNode)
         self.synthesisSection.update(self._parameterNode, ready, running)
@@ -345,16 +346,25 @@ class SynthCBVWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         choose_patient(self._parameterNode or self.logic.getParameterNode(), nodes)  # which updates
         self.layoutSwitch.show_everywhere(next(iter(nodes.images.values())))
 
+    def ensureFigurePackages(self) -> None:
+        """Install what proposals, likeness and figures need, if it is missing, with the user's consent."""
+        ensure_packages(Path(self.resourcePath("requirements.txt")), torch=False)
+
     def onApply(self) -> None:
         """Synthesise in a worker process."""
         parameters = self._parameterNode
         self.synthesisSection.started()
+        self._preparing = True
+        self.update()  # Slicer stays live while packages are installed: no second click, but Cancel
         try:
-            request = selection_from(parameters).request(parameters)
+            selection_from(parameters).request(parameters)  # what is wrong is told before an installation
             ensure_packages(Path(self.resourcePath("requirements.txt")))
-            self.logic.start(request, self.synthesisSection)
+            if self.synthesisSection.busy:
+                self.logic.start(selection_from(parameters).request(parameters), self.synthesisSection)
         except Exception as error:  # shown in the panel; Qt would only print it
             self.synthesisSection.failed(failure_of(error))
+        finally:
+            self._preparing = False
         self.update()
 
     def onCancel(self) -> None:
@@ -396,6 +406,18 @@ class SynthCBVLogic(AnalysisLogic, ScriptedLoadableModuleLogic):
             # The first is that which keeps the wrapper's first value up to date, and the panel comes later.
             node.synthcbvLastObserver = node.AddObserver(vtk.vtkCommand.ModifiedEvent, _nothing, -1.0)
         return SynthCBVParameterNode(node)
+
+    def installPackages(self) -> None:
+        """Install what a synthesis and reports need, if it is missing; asks before.
+
+        The panel does so by itself. For scripts: what waits for completion works in this process.
+
+        Raises
+        ------
+        InputError
+            If the user declines or the installation fails; the message says what to do.
+        """
+        ensure_packages(Path(__file__).parent / "Resources" / "requirements.txt")
 
     @property
     def running(self) -> bool:
@@ -543,6 +565,9 @@ class SynthCBVTest(ScriptedLoadableModuleTest):
 
     def runFolder(self, folder: Path) -> None:
         """Run the test files of a folder; an installed extension has none."""
+        for path in folder.glob("*.py"):
+            if path.stem != "conftest":
+                sys.modules.pop(path.stem, None)  # what tests share, as it was before a reload
         suite = unittest.TestSuite()
         for path in sorted(folder.glob("test_*.py")):
             spec = importlib.util.spec_from_file_location(path.stem, path)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, TypeVar, Union
 
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.panel.background import Listener
+from SynthCBVLib.panel.dependencies import missing_packages_told
 from SynthCBVLib.panel.processes import Launcher
 from SynthCBVLib.panel.ticker import Ticker
 from SynthCBVLib.panel.works import Finished, Teller, WorkQueue
@@ -107,7 +108,8 @@ class AnalysisLogic:
         from SynthCBVLib.scene.region_placing import propose_segments
 
         if waitForCompletion:
-            return propose_segments(segmentation, outline, map, anatomy, contrast)
+            with missing_packages_told():
+                return propose_segments(segmentation, outline, map, anatomy, contrast)
         work = ProposalRequest(segmentation, outline, map, anatomy, contrast)
         self.proposals.add(work, Teller(finished, listener))
         return None
@@ -153,7 +155,8 @@ class AnalysisLogic:
 
         case = CaseNodes(synthetic, regions, real, fraction)
         if waitForCompletion:
-            return add_case(case, subject, group, scores, cohort)
+            with missing_packages_told():
+                return add_case(case, subject, group, scores, cohort)
         self._add(CaseRequest(case, subject, group, scores, cohort), finished, listener)
         return None
 
@@ -220,7 +223,8 @@ class AnalysisLogic:
 
         case = None if synthetic is None else CaseNodes(synthetic, regions, real, fraction, anatomy)
         if waitForCompletion:
-            return export_reports(folder, case, cohort, subject=subject, **options)
+            with missing_packages_told():
+                return export_reports(folder, case, cohort, subject=subject, **options)
         self._add(ReportRequest(Path(folder), case, cohort, subject, options), finished, listener)
         return None
 

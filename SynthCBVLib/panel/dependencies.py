@@ -6,15 +6,22 @@ pip is told to keep those versions, and refuses what does not fit them.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
+import os
 import tempfile
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from SynthCBVLib.errors import InputError
 
-TORCH_REQUIREMENT = ">=2.4"
+OLDEST_TORCH = "2.4"
+#: What Slicer does not bring, by the names that Python knows it by.
+OURS = ("torch", "safetensors", "skimage", "matplotlib")
 #: Packages that 3D Slicer is built against, by the names that pip and Python know them by.
 BUNDLED = {
     "numpy": "numpy", "scipy": "scipy", "SimpleITK": "SimpleITK", "vtk": "vtk", "pydicom": "pydicom",
@@ -22,46 +29,61 @@ BUNDLED = {
 }  # fmt: skip
 
 
-def ensure_packages(requirements: Path) -> None:
+#: Slicer stays live while it installs, so that a second click may come.
+_INSTALLATION = threading.Lock()
+
+
+def ensure_packages(requirements: Path, torch: bool = True) -> None:
     """Install what is missing, after asking; return at once if nothing is.
 
     Parameters
     ----------
     requirements : Path
         The module's requirements file; PyTorch comes from the PyTorch extension, for the right hardware.
+    torch : bool
+        Whether PyTorch is needed too.
 
     Raises
     ------
     InputError
-        If the user declines, the PyTorch extension is missing, the installation fails, or it would replace a
-        package that Slicer brings.
+        If the user declines, the PyTorch extension is missing, PyTorch is too old, the installation fails or
+        is under way already, or it would replace a package that Slicer brings.
     """
-    import slicer.packaging
+    import slicer
 
     if slicer.app.testingEnabled():
         return  # tests must not change Slicer's Python
-    if importlib.util.find_spec("torch") is None:
-        _install_torch()
-    wanted = slicer.packaging.load_requirements(requirements)
-    if slicer.packaging.pip_check(wanted):
-        return
-    with tempfile.TemporaryDirectory(prefix="SynthCBV-") as folder:
-        constraints = Path(folder) / "constraints.txt"
-        constraints.write_text("\n".join(kept_versions()) + "\n", encoding="utf-8")
-        try:
-            slicer.packaging.pip_ensure(wanted, constraints=constraints, requester="SynthCBV")
-        except RuntimeError as error:  # the user's "no"
-            raise InputError(
-                "Python packages", f"not installed ({error})", "the packages that SynthCBV uses",
-                "Click Apply again and agree to the installation.",
-            ) from error  # fmt: skip
-        except Exception as error:  # pip's failures have many types; all leave the packages missing
-            raise InputError(
-                "Python packages", f"installation failed ({error})",
-                "packages that can be downloaded and that fit those of 3D Slicer, which are not replaced",
-                "Check the internet connection and click Apply again. If the error log tells of a conflict, "
-                "use a newer 3D Slicer.",
-            ) from error  # fmt: skip
+    if not _INSTALLATION.acquire(blocking=False):
+        raise InputError(
+            "Python packages", "being installed just now", "the end of that",
+            "Wait until the installation is through, and click again.",
+        )  # fmt: skip
+    try:
+        if torch:
+            _ensure_torch()
+        _ensure_others(requirements)
+    finally:
+        _INSTALLATION.release()
+
+
+@contextlib.contextmanager
+def missing_packages_told() -> Iterator[None]:
+    """Tell whoever works in Slicer's own process which package is missing and what to do about it.
+
+    Raises
+    ------
+    InputError
+        In place of Python's own error.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] not in OURS:
+            raise
+        raise InputError(
+            f"Python package {error.name}", "not installed", "the packages that SynthCBV uses",
+            "Call SynthCBVLogic().installPackages(), or click Apply in the panel once.",
+        ) from error  # fmt: skip
 
 
 def kept_versions(
@@ -93,6 +115,30 @@ def kept_versions(
     return lines
 
 
+def torch_version() -> str | None:
+    """Give the version of PyTorch, None if there is none; does not load it.
+
+    What an uninstallation leaves of its folder, or of this process's memory, does not count.
+    """
+    try:
+        return importlib.metadata.version("torch")
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _ensure_torch() -> None:
+    from packaging.version import Version
+
+    found = torch_version()
+    if found is None:
+        _install_torch()
+    elif Version(found) < Version(OLDEST_TORCH):
+        raise InputError(
+            "PyTorch", f"version {found}", f"version {OLDEST_TORCH} or newer",
+            "Uninstall it in the module PyTorch Utils, restart Slicer and click again.",
+        )  # fmt: skip
+
+
 def _install_torch() -> None:
     try:
         import PyTorchUtils
@@ -101,17 +147,55 @@ def _install_torch() -> None:
             "PyTorch", "the PyTorch extension is not installed", "the PyTorch extension of 3D Slicer",
             "Install it in the Extensions Manager and restart Slicer.",
         ) from None  # fmt: skip
+    requirement = f">={OLDEST_TORCH}"
     try:
         torch = PyTorchUtils.PyTorchUtilsLogic().installTorch(
-            askConfirmation=True, torchVersionRequirement=TORCH_REQUIREMENT
+            askConfirmation=True, torchVersionRequirement=requirement
         )
     except Exception as error:  # of pip or of what chooses the build for the hardware
         raise InputError(
-            "PyTorch", f"installation failed ({error})", f"PyTorch {TORCH_REQUIREMENT}",
-            "Check the internet connection, or install it in the PyTorch module; the error log tells more.",
+            "PyTorch", f"installation failed ({error})", f"PyTorch {requirement}",
+            _remedy("Check the internet connection, or install it in the module PyTorch Utils; the error log "
+                    "tells more."),
         ) from error  # fmt: skip
     if torch is None:
         raise InputError(
-            "PyTorch", "not installed", f"PyTorch {TORCH_REQUIREMENT}",
-            "Click Apply again and agree to the installation.",
+            "PyTorch", "not installed", f"PyTorch {requirement}",
+            "Click again and agree to the installation.",
         )  # fmt: skip
+
+
+def _ensure_others(requirements: Path) -> None:
+    import slicer.packaging
+
+    wanted = slicer.packaging.load_requirements(requirements)
+    if slicer.packaging.pip_check(wanted):
+        return
+    with tempfile.TemporaryDirectory(prefix="SynthCBV-") as folder:
+        constraints = Path(folder) / "constraints.txt"
+        constraints.write_text("\n".join(kept_versions()) + "\n", encoding="utf-8")
+        try:
+            slicer.packaging.pip_ensure(wanted, constraints=constraints, requester="SynthCBV")
+        except RuntimeError as error:  # the user's "no"
+            raise InputError(
+                "Python packages", f"not installed ({error})", "the packages that SynthCBV uses",
+                "Click again and agree to the installation.",
+            ) from error  # fmt: skip
+        except Exception as error:  # pip's failures have many types; all leave the packages missing
+            raise InputError(
+                "Python packages", f"installation failed ({error})",
+                "packages that can be downloaded and that fit those of 3D Slicer, which are not replaced",
+                _remedy("Check the internet connection and click again. If the error log tells of a "
+                        "conflict, use a newer 3D Slicer."),
+            ) from error  # fmt: skip
+
+
+def _remedy(usual: str, bundled: Path | None = None) -> str:
+    """Give the usual advice, or better one where Slicer's folder belongs to somebody else."""
+    place = Path(np.__file__).parents[1] if bundled is None else bundled
+    if os.access(place, os.W_OK):
+        return usual
+    return (
+        f"Its folder {place} is not yours to write to: have who installed 3D Slicer do this once, or install "
+        "3D Slicer in a folder of your own."
+    )

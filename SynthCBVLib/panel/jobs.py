@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import queue
@@ -131,11 +132,13 @@ class WorkerJob:
 
     def _read(self) -> None:
         stream = self._process.stdout
+        if isinstance(stream, io.TextIOWrapper):
+            # Libraries may write in any encoding, events are plain ASCII. An error would take with it
+            # whatever else had been read, the result perhaps.
+            stream.reconfigure(encoding="utf-8", errors="replace")
         while stream is not None:
             try:
                 line = stream.readline()
-            except UnicodeDecodeError:
-                continue  # output of a library in another encoding; events are plain ASCII
             except ValueError:
                 break  # closed
             if not line:

@@ -45,10 +45,14 @@ class RegionsSection:
         Does the work.
     parameters : callable
         Gives the parameter node, or None while the module is closed.
+    ensure : callable
+        Installs the packages that proposals need, or raises InputError.
     """
 
-    def __init__(self, ui: Any, logic: AnalysisLogic, parameters: Callable[[], Any]) -> None:
-        self.ui, self._logic, self._parameters = ui, logic, parameters
+    def __init__(
+        self, ui: Any, logic: AnalysisLogic, parameters: Callable[[], Any], ensure: Callable[[], None]
+    ) -> None:
+        self.ui, self._logic, self._parameters, self._ensure = ui, logic, parameters, ensure
         self.editor = RegionEditor(ui)
         self._watcher = Watcher(self._schedule)
         self._pause: Ticker | None = None
@@ -148,6 +152,9 @@ class RegionsSection:
                 _("Study"), _("no anatomical image"), _("T2w or T1w on which the map was made"),
                 _("Choose it in the Study section."),
             )  # fmt: skip
+        self._ensure()
+        if not all(slicer.mrmlScene.IsNodePresent(one) for one in (node, map, anatomy)):
+            return  # the scene was closed during an installation
         outline_only(node, segment_ids(node)[outline])
         self.job.begin(_("Looking for regions ..."), self._proposed)
         self._logic.proposeRegions(

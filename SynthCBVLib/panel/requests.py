@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from SynthCBVLib.imaging.study import Modality, Study
+from SynthCBVLib.panel.dependencies import missing_packages_told
 from SynthCBVLib.panel.jobs import Finished, Noticed
 from SynthCBVLib.progress import Progress
 from SynthCBVLib.scene import AslNodes, SynthesisNodes, add_synthesis, current_scene
@@ -86,13 +87,14 @@ class SynthesisRequest:
         Raises
         ------
         InputError
-            If the study cannot serve the model.
+            If the study cannot serve the model, or packages are missing.
         """
         from SynthCBVLib.synthesis import load_model
         from SynthCBVLib.worker.alignment import synthesize_aligned
 
         study = self.study()
-        result = synthesize_aligned(study, load_model(self.model), self.device, self.alignment, progress)
+        with missing_packages_told():
+            result = synthesize_aligned(study, load_model(self.model), self.device, self.alignment, progress)
         return add_synthesis(result, free_name(self.name), inputs=self._inputs())
 
     def _inputs(self) -> dict[str, slicer.vtkMRMLNode]:

@@ -21,6 +21,8 @@ from SynthCBVLib.scene.patient import PatientNodes
 
 CATEGORY = "SynthCBV"
 SEED = 1
+#: Longest wait in s for the end of a worker's process once it has said all.
+PATIENCE = 10.0
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,10 @@ def simulate(workflow: Workflow, seed: int, launch: Launcher = launch_in_slicer)
     runner = Runner(launch)
     runner.start(PatientRequest(workflow.value, seed), hearer)
     while runner.running:
+        slicer.app.processEvents()
+        time.sleep(0.01)
+    end = time.monotonic() + PATIENCE
+    while not runner.job.tidy() and time.monotonic() < end:  # nobody else holds the runner and would do it
         slicer.app.processEvents()
         time.sleep(0.01)
     if hearer.nodes is None:

@@ -48,6 +48,11 @@ class SynthesisSection:
         self.ui.weightsPath.currentPathChanged.connect(self.on_weights_chosen)
         self.ui.weightsPath.validInputChanged.connect(self.on_weights_valid)
 
+    @property
+    def busy(self) -> bool:
+        """Whether a synthesis is shown to be under way."""
+        return self._busy
+
     def update(self, parameters: Any, ready: bool, running: bool) -> None:
         """Bring the section up to date with the parameter node."""
         self._parameters = parameters

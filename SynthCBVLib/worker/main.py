@@ -70,6 +70,14 @@ def main(argv: Sequence[str] | None = None, tasks: Mapping[str, Task] | None = N
         return 1
     except Exception as error:
         traceback.print_exc()
+        if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("SynthCBVLib"):
+            # What a task needs is installed before, unless the user has said no.
+            missing = InputError(
+                f"Python package {error.name}", "not installed", "the packages that SynthCBV uses",
+                "Click Apply and agree to the installation.",
+            )  # fmt: skip
+            channel.tell("error", kind="input", message=str(missing))
+            return 2
         channel.tell("error", kind="fault", message=f"{type(error).__name__}: {error}"[:LONGEST_MESSAGE])
         return 1
     finally:

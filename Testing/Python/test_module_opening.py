@@ -98,3 +98,39 @@ def test_the_panel_and_its_library_can_be_reloaded(output):
     assert done.returncode == 0, done.stderr
     assert "reloaded" in done.stdout
     assert "Traceback" not in done.stderr
+
+
+SELF_TEST = """
+import sys
+from pathlib import Path
+sys.path[:0] = [{root!r}, {testing!r}]
+import Host
+host = Host.start()
+test = sys.modules["SynthCBV"].SynthCBVTest()
+test.setUp()
+test.checkRatioOfKnownMap()
+folder = Path({folder!r})
+sys.path.insert(0, str(folder))
+case = "import unittest, shared_by_tests\\nclass One(unittest.TestCase):\\n"
+case += "    def test_it(self):\\n        self.assertEqual(shared_by_tests.value, 2)\\n"
+(folder / "test_one.py").write_text(case)
+(folder / "shared_by_tests.py").write_text("value = 1")
+try:
+    test.runFolder(folder)
+except AssertionError as error:
+    assert "1 != 2" in str(error)
+else:
+    raise SystemExit("a failure was not told")
+(folder / "shared_by_tests.py").write_text("value = 2  # after an edit")
+test.runFolder(folder)
+host.stop()
+print("tested")
+"""
+
+
+def test_the_modules_own_test_tells_failures_and_sees_edits(output, tmp_path):
+    """Reload and Test, again and again in one Slicer."""
+    code = SELF_TEST.format(root=str(REPOSITORY), testing=str(REPOSITORY / "Testing"), folder=str(tmp_path))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "tested" in done.stdout

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
+import os
 import subprocess
 import sys
 import types
@@ -37,13 +37,19 @@ def slicer(monkeypatch):
     application.app = types.SimpleNamespace(testingEnabled=lambda: application.testing)
     application.packaging, application.calls = packaging, calls
     application.testing, application.satisfied, application.problem = False, False, None
+    application.torch = "2.4.0+cpu"
     monkeypatch.setitem(sys.modules, "slicer", application)
     monkeypatch.setitem(sys.modules, "slicer.packaging", packaging)
-    there = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: there(name) if name != "torch" else application.torch
-    )
-    application.torch = object()
+    known = importlib.metadata.version
+
+    def version(name):
+        if name != "torch":
+            return known(name)
+        if application.torch is None:
+            raise importlib.metadata.PackageNotFoundError(name)
+        return application.torch
+
+    monkeypatch.setattr(importlib.metadata, "version", version)
     return application
 
 
@@ -103,6 +109,61 @@ def test_torch_comes_from_its_extension(slicer, monkeypatch):
     with pytest.raises(InputError, match="PyTorch: installation failed"):
         dependencies.ensure_packages(REQUIREMENTS)
     assert slicer.calls == []
+
+
+def test_figures_need_no_torch(slicer):
+    slicer.torch = None
+    dependencies.ensure_packages(REQUIREMENTS, torch=False)
+    assert len(slicer.calls) == 1
+
+
+def test_an_old_torch_is_told_before_the_worker_fails_on_it(slicer):
+    slicer.torch = "2.3.1+cu121"
+    with pytest.raises(InputError, match=r"version 2\.3\.1.*2\.4 or newer.*PyTorch Utils"):
+        dependencies.ensure_packages(REQUIREMENTS)
+    for good in ("2.4", "2.10.1+cu128", "2.9.0a0+git1234"):
+        slicer.torch = good
+        dependencies.ensure_packages(REQUIREMENTS)
+
+
+def test_what_an_uninstallation_leaves_is_no_torch(slicer, monkeypatch, tmp_path):
+    (tmp_path / "torch" / "__pycache__").mkdir(parents=True)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    slicer.torch = None
+    with pytest.raises(InputError, match="PyTorch extension is not installed"):
+        dependencies.ensure_packages(REQUIREMENTS)
+
+
+def test_a_second_click_during_an_installation_installs_nothing(slicer):
+    """Slicer turns its event loop while pip works."""
+    install, told = slicer.packaging.pip_ensure, []
+
+    def click_again(*arguments, **options):
+        with pytest.raises(InputError, match="just now") as caught:
+            dependencies.ensure_packages(REQUIREMENTS)
+        told.append(caught.value)
+        install(*arguments, **options)
+
+    slicer.packaging.pip_ensure = click_again
+    dependencies.ensure_packages(REQUIREMENTS)
+    assert len(told) == len(slicer.calls) == 1
+    slicer.packaging.pip_ensure = install
+    dependencies.ensure_packages(REQUIREMENTS)  # and the way is free again
+
+
+def test_a_folder_of_somebody_else_is_told(slicer, monkeypatch):
+    slicer.problem = subprocess.CalledProcessError(1, "pip")
+    monkeypatch.setattr(os, "access", lambda place, mode: False)
+    with pytest.raises(InputError, match="have who installed 3D Slicer do this once"):
+        dependencies.ensure_packages(REQUIREMENTS)
+
+
+def test_a_missing_package_is_told_to_scripts():
+    told = pytest.raises(InputError, match=r"skimage\.metrics: not installed.*installPackages")
+    with told, dependencies.missing_packages_told():
+        raise ModuleNotFoundError("No module named 'skimage.metrics'", name="skimage.metrics")
+    with pytest.raises(ModuleNotFoundError), dependencies.missing_packages_told():
+        raise ModuleNotFoundError("No module named 'ours'", name="ours")
 
 
 def test_a_package_that_pip_does_not_know_is_not_put_beside_slicers(monkeypatch):

@@ -33,6 +33,8 @@ def run(job, teller, folder):
         raise ValueError("unexpected")
     if model == "memory":
         raise MemoryError
+    if model == "package":
+        import package_that_nobody_has
     if model == "slow":
         child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(120)"])
         teller.progress(0.5, f"child {child.pid}")
@@ -134,6 +136,7 @@ def test_outputs_join_what_is_in_the_folder(start, tmp_path):
         ("fault", {}, 1, "fault", "ValueError: unexpected"),
         ("hidden", {}, 1, "fault", "ValueError"),
         ("memory", {}, 1, "fault", "out of memory"),
+        ("package", {}, 2, "input", "package_that_nobody_has: not installed"),
         ("full disk", {}, 1, "fault", "No space left"),
     ],
 )

@@ -75,6 +75,21 @@ def test_other_output_goes_to_the_log(tmp_path, noise):
     assert noise in failure.log
 
 
+def test_output_in_another_encoding_takes_nothing_with_it(tmp_path):
+    """A library's bytes come in one piece with the result, and the application's encoding is another one."""
+    said = b"C:\\Users\\\xc5\x81ukasz\\\xff warns\n" + line(type="result", files={}, answer=42).encode()
+    process = Process("")
+    for encoding in ("cp1252", "ascii", "utf-8"):
+        process.stdout = io.TextIOWrapper(io.BytesIO(said), encoding=encoding)
+        job = WorkerJob({"task": "synthesize"}, tmp_path, lambda _arguments: process)
+        end = time.monotonic() + 10
+        events = []
+        while job.running and time.monotonic() < end:
+            events += job.poll()
+        assert events == [Finished({}, {"answer": 42})]
+        assert "warns" in job.log
+
+
 def test_a_fraction_out_of_bounds_is_brought_back(tmp_path):
     text = line(type="progress", fraction=7, message="")
     assert events_after(tmp_path, text)[0] == Progressed(1.0, "")

@@ -74,7 +74,7 @@ class PanelCase(unittest.TestCase):
         self.original, self.logic.launch = self.logic.launch, self.launch
         self.behaviour = "quick"
         module = sys.modules["SynthCBV"]
-        self.ensure, module.ensure_packages = module.ensure_packages, lambda requirements: None
+        self.ensure, module.ensure_packages = module.ensure_packages, self.install
 
     def tearDown(self):
         self.panel.onCancel()
@@ -82,6 +82,9 @@ class PanelCase(unittest.TestCase):
         self.logic.launch = self.original
         sys.modules["SynthCBV"].ensure_packages = self.ensure
         self.panel.exit()
+
+    def install(self, requirements, torch=True):
+        """Stand for the installation of packages, all of which are there."""
 
     def launch(self, arguments):
         """Start the double instead of the worker, with the interpreter that Slicer would take."""

@@ -189,6 +189,7 @@ class SectionsTest(unittest.TestCase):
         self.assertEqual(chosen.GetName(), OUTLINE)
         self.assertFalse(self.logic.analysing)
 
+    @unittest.skipIf(importlib.util.find_spec("skimage") is None, "scikit-image is not installed")
     def test_proposed_regions_and_their_ratio(self):
         self.choose_map()
         self.outline()
@@ -414,6 +415,7 @@ class SectionsTest(unittest.TestCase):
 
 
 class ConsoleTest(unittest.TestCase):
+    @unittest.skipIf(importlib.util.find_spec("skimage") is None, "scikit-image is not installed")
     def test_regions_and_cohort_without_the_panel(self):
         slicer.mrmlScene.Clear(0)
         logic = sys.modules["SynthCBV"].SynthCBVLogic()

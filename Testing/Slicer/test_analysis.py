@@ -100,6 +100,9 @@ class AnalysisTest(unittest.TestCase):
         slicer.mrmlScene.Clear(0)
         self.logic = sys.modules["SynthCBV"].SynthCBVLogic()
 
+    def tearDown(self):
+        self.logic.cancelAnalysis()
+
     def cohort(self, n=8):
         """A cohort of cases whose synthetic ratios are 0.8 of the real ones."""
         rng = np.random.default_rng(5)
@@ -149,6 +152,7 @@ class AnalysisTest(unittest.TestCase):
         self.assertEqual(uncertainty_of(node).GetName(), "case 0 uncertainty")
         self.assertEqual(mask_of(node).GetName(), "case 0 brain mask")
 
+    @unittest.skipIf(importlib.util.find_spec("skimage") is None, "scikit-image is not installed")
     def test_a_case_becomes_a_row_and_is_updated(self):
         case = Scene()
         table = self.logic.addCase("P1", case.synthetic, case.regions, case.real, group="mutant")
@@ -179,6 +183,7 @@ class AnalysisTest(unittest.TestCase):
                 self.logic.addCase(subject, case.synthetic, regions)
         self.assertEqual(slicer.mrmlScene.GetNumberOfNodes(), before)
 
+    @unittest.skipIf(importlib.util.find_spec("skimage") is None, "scikit-image is not installed")
     def test_a_cohort_becomes_statistics_and_charts_once(self):
         _case, table = self.cohort()
         found = self.logic.analyzeCohort(table, positive="mutant")
@@ -191,7 +196,10 @@ class AnalysisTest(unittest.TestCase):
         self.logic.analyzeCohort(table)
         self.assertEqual([slicer.mrmlScene.GetNumberOfNodesByClass(kind) for kind in kinds], before)
 
-    @unittest.skipIf(importlib.util.find_spec("matplotlib") is None, "matplotlib is not installed")
+    @unittest.skipIf(
+        any(importlib.util.find_spec(name) is None for name in ("skimage", "matplotlib")),
+        "packages of figures and likeness are not installed",
+    )
     def test_reports_of_case_and_cohort(self):
         case, table = self.cohort()
         with tempfile.TemporaryDirectory() as folder:
@@ -230,7 +238,7 @@ class AnalysisTest(unittest.TestCase):
         self.assertIsNone(given)
         self.assertEqual(answers, [])
         self.logic.addCase("", case.synthetic, waitForCompletion=False, finished=finished)
-        end = time.monotonic() + 20
+        end = time.monotonic() + 150
         while len(answers) < 2 and time.monotonic() < end:
             slicer.app.processEvents()
             time.sleep(0.01)

@@ -75,6 +75,7 @@ class SampleDataTest(PanelCase):
         self.assertEqual(nodes[-1].GetClassName(), "vtkMRMLSegmentationNode")
         self.assertIs(self.parameters.workflow, Workflow.ASL)
         self.assertIs(self.parameters.t1w, nodes[0])
+        self.assertEqual(list(Path(slicer.app.temporaryPath).glob("SynthCBV-*")), [])
 
     def test_a_failure_is_raised_and_leaves_nothing(self):
         from SynthCBVLib.panel import sample_data
@@ -83,9 +84,14 @@ class SampleDataTest(PanelCase):
         self.behaviour = "garbage"
         with self.assertRaisesRegex(InputError, "without a result"):
             sample_data.simulate(Workflow.IVIM, 1, self.launch)
-        with self.assertLogs(level="ERROR") as logged:
+        shown, original = [], slicer.util.errorDisplay  # which waits for a click outside testing mode
+        slicer.util.errorDisplay = shown.append
+        try:
             self.assertEqual(self.load(), [])
-        self.assertIn("without a result", logged.output[-1])
+        finally:
+            slicer.util.errorDisplay = original
+        self.assertEqual(len(shown), 1)
+        self.assertIn("without a result", shown[0])
         self.assertEqual(self.maps(), [])
 
 

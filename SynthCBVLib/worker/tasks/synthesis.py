@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from SynthCBVLib.errors import InputError
 from SynthCBVLib.progress import Progress
 from SynthCBVLib.worker.task import Outcome, Task, Teller
 
@@ -50,13 +49,7 @@ class LibraryTools:
         from SynthCBVLib.worker.alignment import synthesize_aligned
 
         progress(0.0, "Loading the model")
-        try:
-            return synthesize_aligned(study, load_model(model), device, alignment, progress)
-        except ModuleNotFoundError as error:
-            raise InputError(
-                f"Python package {error.name}", "not installed", "the packages that a synthesis uses",
-                "Click Apply again and agree to the installation.",
-            ) from error  # fmt: skip
+        return synthesize_aligned(study, load_model(model), device, alignment, progress)
 
 
 def synthesis_task(tools: Tools | None = None) -> Task:
