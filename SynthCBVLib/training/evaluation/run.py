@@ -31,7 +31,7 @@ from SynthCBVLib.training.evaluation.results import (
 )
 from SynthCBVLib.training.evaluation.scoring import ALL, Score, combination, score_all
 from SynthCBVLib.training.evaluation.sources import DigitalSource
-from SynthCBVLib.training.evaluation.subjects import Subject, unique
+from SynthCBVLib.training.evaluation.subjects import Subject, in_words, unique
 from SynthCBVLib.training.evaluation.tables import COMPARED, TABLE_2
 
 
@@ -135,8 +135,8 @@ def evaluate(plan: Plan, progress: Progress | None = None) -> Evaluation:
         tuple(workflows),
         refused,
         plan.command,
-        _in_words(plan.subjects),
-        _in_words(plan.calibration),
+        in_words(plan.subjects),
+        in_words(plan.calibration),
         digital,
     )
 
@@ -306,22 +306,3 @@ def _calibration(
     if not any(sum(score.errors) for _, score in known):
         return Calibration.from_card(card.calibration) if card.calibration else None
     return calibrate([score for _, score in known], [patient.ratio("real") for patient, _ in known])
-
-
-def _in_words(subjects: Sequence[Subject]) -> str:
-    """Tell who the subjects are: blocks of seeds for digital patients, numbers for others."""
-    blocks: dict[tuple[str, str], list[int]] = {}
-    others: dict[str, int] = {}
-    for subject in subjects:
-        source = subject.source
-        if isinstance(source, DigitalSource):
-            how = "true transforms and brain masks" if source.known else "registered"
-            how += "" if source.measured else ", without real rCBV"
-            blocks.setdefault((source.kind, how), []).append(source.seed)
-        else:
-            others[subject.group or "no group"] = others.get(subject.group or "no group", 0) + 1
-    told = [
-        f"{len(seeds)} {kind} (seeds {min(seeds)} to {max(seeds)}, {how})"
-        for (kind, how), seeds in blocks.items()
-    ]
-    return "; ".join([*told, *(f"{count} {group}" for group, count in others.items())])

@@ -142,3 +142,31 @@ def unique(subjects: Iterable[Subject]) -> list[Subject]:
             raise InputError("cohort", f"{subject.name} twice", "each patient once")
         found[subject.name] = subject
     return list(found.values())
+
+
+def in_words(subjects: Sequence[Subject]) -> str:
+    """Tell who the subjects are: blocks of seeds for digital patients, numbers for others."""
+    blocks: dict[tuple[str, str], list[int]] = {}
+    others: dict[str, int] = {}
+    for subject in subjects:
+        source = subject.source
+        if isinstance(source, DigitalSource):
+            how = "true transforms and brain masks" if source.known else "registered"
+            how += "" if source.measured else ", without real rCBV"
+            blocks.setdefault((source.kind, how), []).append(source.seed)
+        else:
+            others[subject.group or "no group"] = others.get(subject.group or "no group", 0) + 1
+    told = [f"{len(seeds)} {kind} (seeds {_ranges(seeds)}, {how})" for (kind, how), seeds in blocks.items()]
+    return "; ".join([*told, *(f"{count} {group}" for group, count in others.items())])
+
+
+def _ranges(seeds: Sequence[int]) -> str:
+    """Give "1 to 3 and 7" for 1, 2, 3, 7."""
+    runs: list[list[int]] = []
+    for seed in sorted(set(seeds)):
+        if runs and seed == runs[-1][-1] + 1:
+            runs[-1].append(seed)
+        else:
+            runs.append([seed])
+    told = [f"{run[0]} to {run[-1]}" if len(run) > 1 else str(run[0]) for run in runs]
+    return " and ".join([", ".join(told[:-1]), told[-1]] if len(told) > 1 else told)

@@ -7,7 +7,7 @@ import SimpleITK as sitk
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.imaging.files import write_image, write_regions
 from SynthCBVLib.imaging.study import Modality
-from SynthCBVLib.training.evaluation.subjects import cohort_subjects, digital_block, unique
+from SynthCBVLib.training.evaluation.subjects import cohort_subjects, digital_block, in_words, unique
 
 
 def test_a_block_names_its_patients():
@@ -18,6 +18,15 @@ def test_a_block_names_its_patients():
     assert found[0].source.measured
     assert not digital_block(["7", "response", "unmeasured"])[0].source.measured
     assert found[0].source.key() != digital_block(["7", "mutant"])[0].source.key()
+
+
+def test_blocks_are_told_by_their_ranges():
+    blocks = (["7:9", "mutant", "known"], ["12", "mutant", "known"], ["20:30", "mutant", "known"])
+    found = [one for words in (*blocks, ["1:3", "response", "unmeasured"]) for one in digital_block(words)]
+    assert in_words(found) == (
+        "13 mutant (seeds 7 to 8, 12 and 20 to 29, true transforms and brain masks); "
+        "2 response (seeds 1 to 2, registered, without real rCBV)"
+    )
 
 
 @pytest.mark.parametrize(
