@@ -355,8 +355,8 @@ class SynthCBVWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         parameters = self._parameterNode
         self.synthesisSection.started()
         self._preparing = True
-        self.update()  # Slicer stays live while packages are installed: no second click, but Cancel
         try:
+            self.update()  # Slicer stays live while packages are installed: no second click, but Cancel
             selection_from(parameters).request(parameters)  # what is wrong is told before an installation
             ensure_packages(Path(self.resourcePath("requirements.txt")))
             if self.synthesisSection.busy:
