@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -86,3 +87,16 @@ def test_nothing_that_slicer_brings_is_installed_and_nothing_is_pinned():
 def test_no_package_takes_the_name_of_a_folder():
     assert not (REPOSITORY / "Testing" / "__init__.py").exists()
     assert not (REPOSITORY / "SynthCBV" / "__init__.py").exists()
+
+
+def test_the_entry_for_the_extensions_index_says_what_the_build_says():
+    entry = json.loads(
+        (REPOSITORY / "docs" / "extension-index" / "SynthCBV.json").read_text(encoding="utf-8")
+    )
+    build = (REPOSITORY / "CMakeLists.txt").read_text(encoding="utf-8")
+    told = dict(re.findall(r'set\((EXTENSION_\w+) "([^"]*)"\)', build))
+    assert entry["build_dependencies"] == told["EXTENSION_DEPENDS"].split()
+    assert entry["scm_url"] == told["EXTENSION_HOMEPAGE"]
+    module = (REPOSITORY / "SynthCBV" / "SynthCBV.py").read_text(encoding="utf-8")
+    (category,) = re.findall(r'parent\.categories = \[translate\("\w+", "([^"]+)"\)\]', module)
+    assert entry["category"] == category
