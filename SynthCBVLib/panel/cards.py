@@ -32,7 +32,7 @@ class ShownCard:
     reference : tuple of str
         Modalities whose grid the map may get, the preferred one first.
     metrics : Mapping
-        Measured on cases that no training saw.
+        Measured on the validation cases, which no training step saw but which chose the checkpoint.
     b_values : tuple of float
         Of the DWI that it takes, s/mm²; empty if it takes none.
     """

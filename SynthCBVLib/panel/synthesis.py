@@ -169,6 +169,6 @@ def _card_text(card: ShownCard) -> str:
     lines = [text.format(**{key: html.escape(value) for key, value in names.items()})]
     similarity, cases = card.metrics.get("validation_ssim"), card.metrics.get("validation_cases")
     if isinstance(similarity, int | float) and cases:
-        text = _("SSIM {similarity:.2f} on {cases} cases that no training saw.")
+        text = _("SSIM {similarity:.2f} on {cases} validation cases.")
         lines.append(text.format(similarity=similarity, cases=cases))
     return "<br/>".join(line for line in lines if line)

@@ -114,7 +114,7 @@ class ModelCard:
     training_data : str
         One sentence for the panel and the report.
     metrics : Mapping
-        Measured on cases that no training saw.
+        Measured on the validation cases, which no training step saw but which chose the checkpoint.
     licence, intended_use : str
         Plain words.
     calibration : Mapping
