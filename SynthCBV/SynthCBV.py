@@ -348,7 +348,7 @@ class SynthCBVWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
 
     def ensureFigurePackages(self) -> None:
         """Install what proposals, likeness and figures need, if it is missing, with the user's consent."""
-        ensure_packages(Path(self.resourcePath("requirements.txt")), torch=False)
+        self.logic.installPackages(torch=False)
 
     def onApply(self) -> None:
         """Synthesise in a worker process."""
@@ -358,7 +358,7 @@ class SynthCBVWidget(ScriptedLoadableModuleWidget, VTKObservationMixin):
         try:
             self.update()  # Slicer stays live while packages are installed: no second click, but Cancel
             selection_from(parameters).request(parameters)  # what is wrong is told before an installation
-            ensure_packages(Path(self.resourcePath("requirements.txt")))
+            self.logic.installPackages()
             if self.synthesisSection.busy:
                 self.logic.start(selection_from(parameters).request(parameters), self.synthesisSection)
         except Exception as error:  # shown in the panel; Qt would only print it
@@ -407,17 +407,22 @@ class SynthCBVLogic(AnalysisLogic, ScriptedLoadableModuleLogic):
             node.synthcbvLastObserver = node.AddObserver(vtk.vtkCommand.ModifiedEvent, _nothing, -1.0)
         return SynthCBVParameterNode(node)
 
-    def installPackages(self) -> None:
+    def installPackages(self, torch: bool = True) -> None:
         """Install what a synthesis and reports need, if it is missing; asks before.
 
         The panel does so by itself. For scripts: what waits for completion works in this process.
+
+        Parameters
+        ----------
+        torch : bool
+            Whether PyTorch too, which a synthesis needs and the rest does not.
 
         Raises
         ------
         InputError
             If the user declines or the installation fails; the message says what to do.
         """
-        ensure_packages(Path(__file__).parent / "Resources" / "requirements.txt")
+        ensure_packages(Path(__file__).parent / "Resources" / "requirements.txt", torch=torch)
 
     @property
     def running(self) -> bool:

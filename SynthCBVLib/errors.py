@@ -33,5 +33,11 @@ class InputError(SynthCBVError, ValueError):
         return f"{text} {self.remedy}" if self.remedy else text
 
 
+def missing_package(error: ModuleNotFoundError, remedy: str) -> InputError:
+    """Give what to tell the user in place of Python's own error: a package is missing."""
+    where = f"Python package {error.name}"
+    return InputError(where, "not installed", "the packages that SynthCBV uses", remedy)
+
+
 class Cancelled(SynthCBVError):  # noqa: N818 - a wish of the user, not a failure
     """The user asked to stop; raised by a progress callback and passed through by all long work."""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from SynthCBVLib.errors import InputError
+from SynthCBVLib.errors import InputError, missing_package
 
 OLDEST_TORCH = "2.4"
 #: What Slicer does not bring, by the names that Python knows it by.
@@ -80,10 +80,8 @@ def missing_packages_told() -> Iterator[None]:
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in OURS:
             raise
-        raise InputError(
-            f"Python package {error.name}", "not installed", "the packages that SynthCBV uses",
-            "Call SynthCBVLogic().installPackages(), or click Apply in the panel once.",
-        ) from error  # fmt: skip
+        remedy = "Call SynthCBVLogic().installPackages(), or click Apply in the panel once."
+        raise missing_package(error, remedy) from error
 
 
 def kept_versions(
@@ -115,24 +113,15 @@ def kept_versions(
     return lines
 
 
-def torch_version() -> str | None:
-    """Give the version of PyTorch, None if there is none; does not load it.
-
-    What an uninstallation leaves of its folder, or of this process's memory, does not count.
-    """
-    try:
-        return importlib.metadata.version("torch")
-    except importlib.metadata.PackageNotFoundError:
-        return None
-
-
 def _ensure_torch() -> None:
     from packaging.version import Version
 
-    found = torch_version()
-    if found is None:
+    try:  # what an uninstallation leaves of its folder, or of this process's memory, does not count
+        found = importlib.metadata.version("torch")
+    except importlib.metadata.PackageNotFoundError:
         _install_torch()
-    elif Version(found) < Version(OLDEST_TORCH):
+        return
+    if Version(found) < Version(OLDEST_TORCH):
         raise InputError(
             "PyTorch", f"version {found}", f"version {OLDEST_TORCH} or newer",
             "Uninstall it in the module PyTorch Utils, restart Slicer and click again.",
@@ -190,9 +179,9 @@ def _ensure_others(requirements: Path) -> None:
             ) from error  # fmt: skip
 
 
-def _remedy(usual: str, bundled: Path | None = None) -> str:
+def _remedy(usual: str) -> str:
     """Give the usual advice, or better one where Slicer's folder belongs to somebody else."""
-    place = Path(np.__file__).parents[1] if bundled is None else bundled
+    place = Path(np.__file__).parents[1]
     if os.access(place, os.W_OK):
         return usual
     return (

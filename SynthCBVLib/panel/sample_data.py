@@ -21,8 +21,6 @@ from SynthCBVLib.scene.patient import PatientNodes
 
 CATEGORY = "SynthCBV"
 SEED = 1
-#: Longest wait in s for the end of a worker's process once it has said all.
-PATIENCE = 10.0
 
 
 @dataclass(frozen=True)
@@ -112,10 +110,7 @@ def simulate(workflow: Workflow, seed: int, launch: Launcher = launch_in_slicer)
     while runner.running:
         slicer.app.processEvents()
         time.sleep(0.01)
-    end = time.monotonic() + PATIENCE
-    while not runner.job.tidy() and time.monotonic() < end:  # nobody else holds the runner and would do it
-        slicer.app.processEvents()
-        time.sleep(0.01)
+    runner.cancel()  # nobody holds the runner any longer, who would clear away what is left
     if hearer.nodes is None:
         raise InputError("Digital patient", hearer.problem or "stopped", "a simulated patient")
     return hearer.nodes

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
 
-from SynthCBVLib.errors import Cancelled, InputError
+from SynthCBVLib.errors import Cancelled, InputError, missing_package
 from SynthCBVLib.worker.channel import LONGEST_MESSAGE, Channel, take_standard_output
 from SynthCBVLib.worker.processes import lead_group, stand_back, watch
 from SynthCBVLib.worker.task import Task, Teller
@@ -72,10 +72,7 @@ def main(argv: Sequence[str] | None = None, tasks: Mapping[str, Task] | None = N
         traceback.print_exc()
         if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("SynthCBVLib"):
             # What a task needs is installed before, unless the user has said no.
-            missing = InputError(
-                f"Python package {error.name}", "not installed", "the packages that SynthCBV uses",
-                "Click Apply and agree to the installation.",
-            )  # fmt: skip
+            missing = missing_package(error, "Click Apply and agree to the installation.")
             channel.tell("error", kind="input", message=str(missing))
             return 2
         channel.tell("error", kind="fault", message=f"{type(error).__name__}: {error}"[:LONGEST_MESSAGE])
