@@ -69,8 +69,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--workers", type=int, default=2, help="processes (%(default)s)")
     parser.add_argument(
-        "--write-calibration", type=Path, metavar="FOLDER",
-        help="also write <model>-calibration.json for the evaluated models' cards",
+        "--write-calibrated", type=Path, metavar="FOLDER",
+        help="also write the evaluated model of each workflow with the calibration that was found",
     )  # fmt: skip
 
 
@@ -78,6 +78,7 @@ def run(args: argparse.Namespace) -> None:
     """Evaluate, print the bars and write everything."""
     from SynthCBVLib.imaging.files import written_whole
     from SynthCBVLib.training.evaluation.bars import bars
+    from SynthCBVLib.training.evaluation.calibrated import write_calibrated
     from SynthCBVLib.training.evaluation.page import write_page
     from SynthCBVLib.training.evaluation.run import Plan, evaluate
     from SynthCBVLib.training.evaluation.subjects import cohort_subjects, digital_block, unique
@@ -92,8 +93,12 @@ def run(args: argparse.Namespace) -> None:
     others = [] if args.calibration_cohort is None else cohort_subjects(args.calibration_cohort)
     for words in args.calibration:
         others += digital_block(words, "--calibration")
-    for folder in (args.out, args.work):
-        if folder.exists() and not folder.is_dir():
+    if args.write_calibrated is not None and not others:
+        raise InputError(
+            "--write-calibrated", "no patients to calibrate on", "--calibration-cohort or --calibration"
+        )
+    for folder in (args.out, args.work, args.write_calibrated):
+        if folder is not None and folder.exists() and not folder.is_dir():
             raise InputError(folder, "a file", "a folder, or a new name for one")
     with written_whole(args.out / ".probe") as (temporary,):  # refused before the work, not after
         temporary.write_bytes(b"")
@@ -113,25 +118,10 @@ def run(args: argparse.Namespace) -> None:
         print(f"{bar.workflow:4}  {bar.name:<{width}}  {bar.found}  ({bar.needed})  {outcome}")
     print(f"{sum(bar.met for bar in found)} of {len(found)} bars met; {time.monotonic() - begun:.0f} s")
     paths = write_page(evaluation, args.out)
-    if args.write_calibration is not None:
-        paths += _write_calibration(evaluation, args.write_calibration)
+    if args.write_calibrated is not None:
+        paths += write_calibrated(evaluation, args.write_calibrated)
     for path in paths:
         print(path)
-
-
-def _write_calibration(evaluation: object, folder: Path) -> list[Path]:
-    import json
-
-    from SynthCBVLib.imaging.files import written_whole
-
-    paths = []
-    for workflow in evaluation.workflows:
-        if workflow.calibration is not None:
-            path = folder / f"{workflow.main.label}-calibration.json"
-            with written_whole(path) as (temporary,):
-                temporary.write_text(json.dumps(workflow.calibration.as_card(), indent=2), encoding="utf-8")
-            paths.append(path)
-    return paths
 
 
 def _command(args: argparse.Namespace) -> str:

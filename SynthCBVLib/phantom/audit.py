@@ -14,6 +14,7 @@ from multiprocessing import get_context
 import numpy as np
 import SimpleITK as sitk
 
+from SynthCBVLib.phantom.best_guess import Bound, bounds
 from SynthCBVLib.phantom.contrast import CEILING
 from SynthCBVLib.phantom.measure import LATE, Measured, measure
 from SynthCBVLib.phantom.patient import DigitalPatient
@@ -81,11 +82,14 @@ class Audit:
         Tissue, map, mean over patients, standard deviation over patients, low, high (NaN: no range).
     patients : int
         How many were audited.
+    bounds : tuple of Bound
+        How near T/WM ratios come to those of real rCBV at best.
     """
 
     bars: tuple[Bar, ...]
     tissues: tuple[tuple[str, str, float, float, float, float], ...]
     patients: int
+    bounds: tuple[Bound, ...] = ()
 
 
 def run_audit(
@@ -120,7 +124,7 @@ def run_audit(
     outside = sum(not low <= mean <= high for *_, mean, _, low, high in tissues if math.isfinite(low))
     bars.insert(0, Bar("Tissue means outside the table's ranges", outside, 0, 0, f"{len(tissues)} means"))
     progress(1.0, "audited")
-    return Audit(tuple(bars), tissues, len(audited))
+    return Audit(tuple(bars), tissues, len(audited), bounds([(m.idh, m.ratios) for m in audited]))
 
 
 def _measure_all(

@@ -10,6 +10,7 @@ from scipy import ndimage
 
 from SynthCBVLib.imaging.resampling import resample
 from SynthCBVLib.imaging.study import DiffusionSeries, Modality, like
+from SynthCBVLib.phantom.best_guess import SHOWN, guessed_rcbv
 from SynthCBVLib.phantom.contrast import point_spread
 from SynthCBVLib.phantom.patient import DigitalPatient
 from SynthCBVLib.phantom.truth import Truth
@@ -33,7 +34,8 @@ class Measured:
     means : dict
         Mean of each true and measured map in pure tissue: ``means[tissue][map]``.
     ratios : dict
-        T/WM ratio of real rCBV ("rcbv"), fitted f ("f"), ASL CBF ("cbf") and true CBV ("cbv").
+        T/WM ratio of real rCBV ("rcbv"), fitted f ("f"), ASL CBF ("cbf"), true CBV ("cbv"), and the best
+        guess from what each workflow's inputs show ("IVIM", "ASL"; see `best_guess`).
     snr : float
         Of one DWI image at b = 0, white matter.
     grey_correlation, lesion_correlation : float
@@ -110,7 +112,7 @@ def measure(patient: DigitalPatient) -> Measured:
     grey_r, lesion_r = _flow_against_volume(patient, study.scalar(Modality.CBF), reference, truth)
     arrival = means["solid"]["arterial_transit_time"] if "solid" in means else float("nan")
     return Measured(
-        patient.seed, patient.idh, means, _ratios(truth, real, fitted["f"], maps[Modality.CBF]),
+        patient.seed, patient.idh, means, _ratios(patient, truth, real, fitted["f"], maps[Modality.CBF]),
         _snr(patient, series.volumes(), truth), grey_r, lesion_r, arrival, real.astype(np.float32),
         blurred[0], blurred[1], brain, stacked, like(real.astype(np.float32), reference),
     )  # fmt: skip
@@ -166,12 +168,15 @@ def _fitted(
     return result
 
 
-def _ratios(truth: Truth, real: np.ndarray, f: np.ndarray, cbf: np.ndarray) -> dict[str, float]:
+def _ratios(
+    patient: DigitalPatient, truth: Truth, real: np.ndarray, f: np.ndarray, cbf: np.ndarray
+) -> dict[str, float]:
     from SynthCBVLib.analysis.regions import t_wm_ratio
 
     if not truth.tumour:
         return {}
     maps = {"rcbv": real, "f": np.nan_to_num(f), "cbf": cbf, "cbv": sitk.GetArrayFromImage(truth.cbv)}
+    maps |= {workflow: guessed_rcbv(patient, shown) for workflow, shown in SHOWN.items()}
     tumour, white = (
         [sitk.GetArrayFromImage(m) for m in masks] for masks in (truth.tumour, truth.white_matter)
     )

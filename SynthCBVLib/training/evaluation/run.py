@@ -102,6 +102,7 @@ def evaluate(plan: Plan, progress: Progress | None = None) -> Evaluation:
     by_workflow: dict[str, list[Contender]] = {}
     for contender in contenders:
         by_workflow.setdefault(workflow_of(contender.card), []).append(contender)
+    _refuse_seen([members[0] for members in by_workflow.values()], plan.calibration)
     treated = [s for s in plan.subjects if after_treatment(s.group)]
     cohort = [s for s in plan.subjects if not after_treatment(s.group)]
     if not cohort:

@@ -30,6 +30,14 @@ def test_bad_input_ends_with_two_and_one_message(arguments, told, tmp_path, monk
     assert "Traceback" not in captured.err
 
 
+def test_calibrated_weights_take_patients_to_calibrate_on(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    given = ["evaluate", "--model", "ivim", "--digital", "5:9", "mutant", "--write-calibrated", "made"]
+    assert main(given) == 2
+    assert "--calibration-cohort" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_file_is_no_folder(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "taken").write_text("")

@@ -22,6 +22,7 @@ from SynthCBVLib.phantom.audit import (
     predict,
 )
 from SynthCBVLib.phantom.audit_report import BEGIN, END, needed, table, write_report
+from SynthCBVLib.phantom.best_guess import SHOWN, Bound
 from SynthCBVLib.phantom.measure import Measured, measure
 
 
@@ -85,7 +86,8 @@ def test_bars_say_what_they_need(bar, words, met):
 
 def test_page_keeps_what_is_written_by_hand(tmp_path):
     audit = Audit((Bar("SNR", 40.0, 30, 60, "n = 2"),), (("grey", "f", 0.066, 0.01, 0.05, 0.08),
-                  ("grey", "ADC", 0.8e-3, 1e-5, math.nan, math.nan)), 40)  # fmt: skip
+                  ("grey", "ADC", 0.8e-3, 1e-5, math.nan, math.nan)), 40,
+                  (Bound("CBV itself", "wildtype", 0.915, 0.81, 0.8, 0.97, 20),))  # fmt: skip
     page = tmp_path / "page.md"
     page.write_text(f"# Title\n\nbefore\n{BEGIN}\nold\n{END}\nafter\n")
     write_report(audit, page)
@@ -93,6 +95,7 @@ def test_page_keeps_what_is_written_by_hand(tmp_path):
     assert "old" not in text and "before" in text and "after" in text
     assert "| SNR | 40 | 30 to 60 | met | n = 2 |" in text
     assert "| grey | true f | 6.6 ± 1 | 5 to 8 | % |" in text
+    assert "| CBV itself | 20 wildtype | 0.92 | 0.80 to 0.97 | 0.81 |" in text
     write_report(audit, page)
     assert page.read_text() == text
     assert table(audit) in text
@@ -110,7 +113,7 @@ def test_measured_patient_is_in_the_ranges_of_tissue():
     assert 1.7 < grey["real rCBV"] < 2.9 and white["real rCBV"] == pytest.approx(1)
     assert 28 < measured.snr < 62
     assert measured.features.shape == (16, 20, 128, 128)
-    assert set(measured.ratios) == {"rcbv", "f", "cbf", "cbv"}
+    assert set(measured.ratios) == {"rcbv", "f", "cbf", "cbv", *SHOWN}
     assert 0.4 < measured.grey_correlation < 0.95
     # White-paper quantification under-reads flow of the full kinetic model.
     assert 0.4 < grey["ASL CBF"] / grey["cbf"] < 0.9

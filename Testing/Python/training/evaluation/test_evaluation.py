@@ -5,12 +5,15 @@ import dataclasses
 import io
 
 import pytest
+import torch
 
 from SynthCBVLib.errors import Cancelled, InputError
+from SynthCBVLib.synthesis import load_model
 from SynthCBVLib.synthesis.model import read_card
 from SynthCBVLib.training import baselines
 from SynthCBVLib.training.cases import save_case
 from SynthCBVLib.training.evaluation import preparing, scoring
+from SynthCBVLib.training.evaluation.calibrated import write_calibrated
 from SynthCBVLib.training.evaluation.page import write_page
 from SynthCBVLib.training.evaluation.preparing import load_ready, prepare_subjects
 from SynthCBVLib.training.evaluation.run import Plan, evaluate, find_contenders
@@ -95,6 +98,27 @@ def test_the_page_says_what_it_must(evaluation, tmp_path):
     assert all(row["ratio_real"] for row in rows if "rec" not in row["group"] and "resp" not in row["group"])
     before = [file.read_bytes() for file in files]
     assert [file.read_bytes() for file in write_page(evaluation, tmp_path)] == before
+
+
+def test_calibrated_weights_differ_in_their_card_alone(evaluation, tmp_path):
+    paths = write_calibrated(evaluation, tmp_path)
+    assert [path.name for path in paths] == ["tiny-ivim.safetensors", "tiny-asl.safetensors"]
+    for path, workflow in zip(paths, evaluation.workflows, strict=True):
+        made, before = load_model(path), load_model(workflow.main.path)
+        assert made.card.calibration == workflow.calibration.as_card()
+        assert dataclasses.replace(made.card, calibration={}) == dataclasses.replace(
+            before.card, calibration={}
+        )
+        for key, value in before.network.state_dict().items():
+            assert torch.equal(made.network.state_dict()[key], value)
+    own = dataclasses.replace(evaluation.workflows[0].main, path=paths[0])
+    held = dataclasses.replace(evaluation.workflows[0], contenders=(own,))
+    with pytest.raises(InputError, match="itself"):
+        write_calibrated(dataclasses.replace(evaluation, workflows=(held,)), tmp_path)
+    none = dataclasses.replace(evaluation.workflows[0], calibration=None)
+    with pytest.raises(InputError, match="calibrate on"):
+        write_calibrated(dataclasses.replace(evaluation, workflows=(none,)), tmp_path / "empty")
+    assert not (tmp_path / "empty").exists()
 
 
 def test_a_second_run_computes_nothing(plan, evaluation, monkeypatch):
