@@ -134,6 +134,7 @@ def run(args: argparse.Namespace) -> None:
             with written_whole(args.out) as (temporary,):
                 temporary.write_bytes(outcome.weights.read_bytes())
             print(f"{args.out}: validation SSIM {outcome.ssim:.4f} at step {outcome.step}")
+            print("Its uncertainty is not calibrated yet: see evaluate --write-calibrated.")
 
 
 def _check(args: argparse.Namespace) -> None:
