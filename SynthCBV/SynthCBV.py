@@ -106,8 +106,8 @@ class SynthCBV(ScriptedLoadableModule):
             "<p><b>Research demonstration, not for diagnosis.</b> The bundled weights were trained on "
             "digital patients, not on people. A synthetic map does not replace perfusion MRI with contrast "
             "agent.</p>"
-            "<p>Steps: choose the volumes, click Apply, paint over the tumour, click Propose regions, "
-            "and read the ratio of tumour to white matter.</p>"
+            "<p>Steps: choose the volumes, click Apply, click Propose regions, look at the outline of the "
+            "tumour and at the regions, and read the ratio of tumour to white matter.</p>"
         )
         # Other modules and the layout node are there only then.
         slicer.app.connect("startupCompleted()", registerSampleData)

@@ -14,7 +14,14 @@ from SynthCBVLib.analysis.regions import RatioRow, ratio_row, split_regions, wri
 from SynthCBVLib.analysis.regions.findings import check_regions
 from SynthCBVLib.analysis.regions.uncertainty import ratio_uncertainty
 from SynthCBVLib.errors import InputError
-from SynthCBVLib.imaging.files import read_image, read_regions, writable, write_regions
+from SynthCBVLib.imaging.files import (
+    read_diffusion,
+    read_image,
+    read_regions,
+    writable,
+    write_image,
+    write_regions,
+)
 from SynthCBVLib.imaging.resampling import resample
 from SynthCBVLib.imaging.study import Modality, is_series, same_grid
 
@@ -40,9 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument(
         "--propose",
         type=Path,
+        nargs="?",
+        const=_NO_OUTLINE,
         metavar="FILE",
         help="mask of the solid tumour: hot spots of the first map are proposed in it, and white matter "
-        "opposite them; needs --anatomy, and the regions are written to be looked at",
+        "opposite them; needs --anatomy, and the regions are written to be looked at; without a FILE the "
+        "tumour's outline is proposed and written, too",
     )
     parser.add_argument(
         "--anatomy", type=Path, metavar="FILE", help="with --propose: T2w, T1w or FLAIR of the same session"
@@ -50,6 +60,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--contrast", choices=[m.value for m in _ANATOMY], metavar="NAME",
         help=f"what --anatomy is, one of {', '.join(m.value for m in _ANATOMY)}; found out if not given",
+    )  # fmt: skip
+    parser.add_argument(
+        "--image", action="append", default=[], metavar="NAME=FILE",
+        help="with --propose without a FILE: a further image, aligned with --anatomy, to see the tumour in, "
+        f"NAME one of {', '.join(m.value for m in _FURTHER)}; repeat for more",
     )  # fmt: skip
     parser.add_argument("--mask", type=Path, metavar="FILE", help="brain mask; segmented if not given")
     parser.add_argument(
@@ -81,6 +96,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 _ANATOMY = (Modality.T2W, Modality.T1W, Modality.T1C, Modality.FLAIR)
+_FURTHER = (*_ANATOMY, Modality.DWI, Modality.ADC, Modality.CBF)
+#: What `--propose` without a file gives.
+_NO_OUTLINE = Path()
 
 
 def run(args: argparse.Namespace) -> None:
@@ -99,9 +117,11 @@ def run(args: argparse.Namespace) -> None:
         for option in ("anatomy", "contrast", "mask", "save_regions"):
             if getattr(args, option) is not None:
                 raise InputError(f"--{option.replace('_', '-')}", "--regions beside it", "--propose")
+        if args.image:
+            raise InputError("--image", "--regions beside it", "--propose without a file")
         regions, notes = read_regions(args.regions), []
     else:
-        regions, notes = _propose(args, next(iter(files.items())))
+        regions, notes, outline = _propose(args, next(iter(files.items())))
     source = args.regions or args.propose
     rows = []
     for name, path in files.items():
@@ -126,21 +146,33 @@ def run(args: argparse.Namespace) -> None:
     if args.propose is not None:
         target = args.save_regions or args.out.with_name(f"{args.out.stem}_regions.nii.gz")
         print(f"wrote {write_regions(regions, target)}: proposed regions, to be looked at before use")
+        if outline is not None:
+            drawn = write_image(outline, target.with_name(f"{_stem(target)}_outline.nii.gz"))
+            print(f"wrote {drawn}: proposed outline; look at it, correct it, and give it to --propose")
     print(f"wrote {write_ratios_csv(rows, args.out)}")
 
 
-def _propose(args: argparse.Namespace, first: tuple[str, Path]) -> tuple[dict[str, sitk.Image], list[str]]:
-    """Propose regions on the grid of the anatomical image, from the first map."""
+def _propose(
+    args: argparse.Namespace, first: tuple[str, Path]
+) -> tuple[dict[str, sitk.Image], list[str], sitk.Image | None]:
+    """Propose regions on the grid of the anatomical image, from the first map; perhaps the outline, too."""
+    from SynthCBVLib.analysis.regions.outline_regions import propose_outlined_regions
     from SynthCBVLib.analysis.regions.proposals import propose_regions
     from SynthCBVLib.progress import TerminalProgress
 
     if args.anatomy is None:
         raise InputError("--propose", "no --anatomy", "a T2w, T1w or FLAIR image of the same session")
+    drawn = args.propose != _NO_OUTLINE
+    further = _named_files(args.image, "--image")
+    if drawn and further:
+        raise InputError("--image", "an outline in --propose", "--propose without a file, or no --image")
+    if not drawn and args.contrast is None:
+        raise InputError(
+            "--propose", "neither a mask of the tumour nor --contrast", "what --anatomy is, such as T2w"
+        )
     if args.save_regions is not None:
         writable(args.save_regions)  # refused before the work, not after
-    anatomy = _read_map(args.anatomy)
-    segment, notes = _read_map(args.propose), []
-    segment = _on_grid(segment != 0, "the tumour", args.propose, anatomy, args.anatomy, notes)
+    anatomy, notes = _read_map(args.anatomy), []
     mask = None
     if args.mask is not None:
         mask = _on_grid(_read_map(args.mask) != 0, "the brain", args.mask, anatomy, args.anatomy, notes)
@@ -149,16 +181,48 @@ def _propose(args: argparse.Namespace, first: tuple[str, Path]) -> tuple[dict[st
     if not same_grid(map, anatomy):
         map = resample(map, anatomy)
         notes.append(f"hot spots were looked for on {name}, brought to the grid of {args.anatomy}.")
-    proposed = propose_regions(
-        anatomy, map, segment, mask, args.contrast, progress=TerminalProgress("Regions")
-    )
+    progress = TerminalProgress("Regions")
+    outline = None
+    if drawn:
+        segment = _read_map(args.propose)
+        segment = _on_grid(segment != 0, "the tumour", args.propose, anatomy, args.anatomy, notes)
+        proposed = propose_regions(anatomy, map, segment, mask, args.contrast, progress=progress)
+        findings = proposed.findings
+    else:
+        images = {_modality(key): (_read_further(key, file), None) for key, file in further.items()}
+        both = propose_outlined_regions(anatomy, args.contrast, map, images, mask, progress)
+        proposed, outline, findings = both.regions, both.outline.mask, both.findings
+        if proposed is None:
+            raise InputError("--propose", findings[-1].what, "an outline that regions fit into", "Draw it.")
     plane = proposed.plane
     notes.append(
         f"the mid-sagittal plane is turned by {plane.turn:.1f}° and tilted by {plane.tilt:.1f}°; the halves "
         f"correlate by {plane.quality:.2f}."
     )
-    notes += [f"{finding.what} {finding.remedy}" for finding in proposed.findings]
-    return proposed.regions, notes
+    notes += [f"{finding.what} {finding.remedy}" for finding in findings]
+    return proposed.regions, notes, outline
+
+
+def _modality(name: str) -> Modality:
+    known = {modality.value.lower(): modality for modality in _FURTHER}
+    if name.lower() not in known:
+        raise InputError(f"--image {name}", "an unknown name", f"one of {', '.join(known.values())}")
+    return known[name.lower()]
+
+
+def _read_further(name: str, path: Path) -> sitk.Image:
+    """Read a further image; of a diffusion series the image in which fluid is dark."""
+    image = read_image(path)
+    if _modality(name) is not Modality.DWI or not is_series(image):
+        return _read_map(path)
+    from SynthCBVLib.analysis.regions.outline import fluid_dark_image
+
+    return fluid_dark_image(read_diffusion(path))
+
+
+def _stem(path: Path) -> str:
+    """Give a file's name without what tells its format, and without what tells that it has regions."""
+    return path.name.removesuffix(".gz").rsplit(".", 1)[0].removesuffix("_regions")
 
 
 def _named_files(arguments: list[str], option: str) -> dict[str, Path]:
@@ -194,7 +258,8 @@ def _expected(row: RatioRow, path: Path) -> list[str]:
     if found is None:
         return []
     return [
-        f"{row.map}: the real ratio is expected from {found.lower:.2f} to {found.upper:.2f} "
+        f"{row.map}: a real ratio of {found.expected:.2f} is to be expected, from {found.lower:.2f} to "
+        f"{found.upper:.2f} "
         f"({found.level:.0%} interval, conformal: made to hold it in as many of patients like those that the "
         "model was calibrated on)."
     ]

@@ -92,16 +92,19 @@ class AnalysisLogic:
     def proposeRegions(
         self,
         segmentation: slicer.vtkMRMLSegmentationNode,
-        outline: str,
+        outline: str | None,
         map: slicer.vtkMRMLScalarVolumeNode,
         anatomy: slicer.vtkMRMLScalarVolumeNode,
         contrast: str | None = None,
         waitForCompletion: bool = True,
         finished: Finished | None = None,
         listener: Listener | None = None,
+        bValues: Sequence[float] | None = None,
     ) -> list[Finding] | None:
         """Propose regions from the tumour's outline, the segment of that name, to be looked at.
 
+        With None the outline is proposed, too, from the images that the map was made of (`bValues`, s/mm²,
+        where the DWI does not tell its own); what the anatomical image is has to be told then (`contrast`).
         Gives findings; see `SynthCBVLib.scene.region_placing.propose_segments`.
         """
         from SynthCBVLib.panel.analysis_requests import ProposalRequest
@@ -109,8 +112,8 @@ class AnalysisLogic:
 
         if waitForCompletion:
             with missing_packages_told():
-                return propose_segments(segmentation, outline, map, anatomy, contrast)
-        work = ProposalRequest(segmentation, outline, map, anatomy, contrast)
+                return propose_segments(segmentation, outline, map, anatomy, contrast, b_values=bValues)
+        work = ProposalRequest(segmentation, outline, map, anatomy, contrast, bValues)
         self.proposals.add(work, Teller(finished, listener))
         return None
 

@@ -20,7 +20,8 @@ from SynthCBVLib.scene.cases import CaseNodes, copy_case
 from SynthCBVLib.scene.cohort import CohortNodes, checked_subject, put_analysis, put_case
 from SynthCBVLib.scene.drawn_regions import drawn_regions
 from SynthCBVLib.scene.likeness import Likeness, keep_likeness
-from SynthCBVLib.scene.region_placing import outline_id, put_proposal
+from SynthCBVLib.scene.outline_images import copy_outline_images
+from SynthCBVLib.scene.region_placing import OUTLINE, outline_id, put_proposal
 from SynthCBVLib.scene.results import mask_of
 from SynthCBVLib.scene.tables import cohort_from_node
 from SynthCBVLib.scene.volumes import copy_steps, node_name
@@ -30,6 +31,14 @@ from SynthCBVLib.worker.handover import Volume, read_volumes, write_volumes
 
 if TYPE_CHECKING:
     import slicer
+
+
+@dataclass(frozen=True)
+class CopiedProposal:
+    """What the worker proposes regions from: volumes, and how those that may lie apart are registered."""
+
+    volumes: Mapping[str, Volume]
+    matrices: Mapping[str, list[list[float]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -45,18 +54,25 @@ class ProposalRequest:
     """Regions to propose; a `Work` for the worker. Fields as of `propose_segments`."""
 
     segmentation: slicer.vtkMRMLSegmentationNode
-    outline: str
+    outline: str | None
     map: slicer.vtkMRMLScalarVolumeNode
     anatomy: slicer.vtkMRMLScalarVolumeNode
     contrast: str | None = None
+    b_values: Sequence[float] | None = None
 
-    def copy(self) -> Generator[None, None, dict[str, Volume]]:
-        """Copy the images and the outline."""
-        outline_id(self.segmentation, self.outline)
-        volumes = {}
+    def copy(self) -> Generator[None, None, CopiedProposal]:
+        """Copy the images and the outline; without an outline what it can be proposed from."""
+        if self.outline is not None:
+            outline_id(self.segmentation, self.outline)
+        volumes: dict[str, Volume] = {}
         for key, node in (("anatomy", self.anatomy), ("map", self.map), ("brain", mask_of(self.map))):
             if node is not None:
                 volumes[key] = yield from copy_steps(node)
+        if self.outline is None:
+            further = yield from copy_outline_images(self.map, self.anatomy, self.b_values)
+            volumes |= {modality.value: one.volume for modality, one in further.items()}
+            matrices = {modality.value: one.matrix.tolist() for modality, one in further.items()}
+            return CopiedProposal(volumes, matrices)
         drawn = dict(drawn_regions(self.segmentation, self.anatomy, lambda name: name == self.outline))
         if not drawn:
             raise InputError(
@@ -64,19 +80,22 @@ class ProposalRequest:
                 "Paint it in the Segment Editor, in the slice with the largest tumour or in more.",
             )  # fmt: skip
         volumes["outline"] = Volume.of(drawn[self.outline], self.outline)
-        return volumes
+        return CopiedProposal(volumes)
 
-    def write(self, copied: Mapping[str, Volume], folder: Path) -> dict[str, Any]:
+    def write(self, copied: CopiedProposal, folder: Path) -> dict[str, Any]:
         """Write them and give the job."""
-        write_volumes(folder / "volumes", copied)
-        job = {"task": "propose-regions", "volumes": str(folder / "volumes")}
+        write_volumes(folder / "volumes", copied.volumes)
+        job: dict[str, Any] = {
+            "task": "propose-regions", "volumes": str(folder / "volumes"), "matrices": dict(copied.matrices)
+        }  # fmt: skip
         return job if self.contrast is None else {**job, "contrast": str(self.contrast)}
 
     def read(self, event: Finished, findings: Sequence[Noticed]) -> Proposed:
         """Read the masks."""
         volumes, _more = read_volumes(event.files["regions"].parent)
         told = [Finding(one.severity, one.modality or None, one.what, one.remedy) for one in findings]
-        return Proposed({name: volume.image() for name, volume in volumes.items()}, told)
+        names = {"outline": OUTLINE}  # where it was proposed, too
+        return Proposed({names.get(key, key): volume.image() for key, volume in volumes.items()}, told)
 
     def show(self, read: Proposed) -> Generator[None, None, list[Finding]]:
         """Put the regions into the segmentation."""

@@ -13,6 +13,7 @@ from SynthCBVLib.errors import InputError
 from SynthCBVLib.panel.editor import RegionEditor
 from SynthCBVLib.panel.job_line import JobLine
 from SynthCBVLib.panel.ratio_text import finding_text, ratio_text
+from SynthCBVLib.panel.selection import parse_b_values
 from SynthCBVLib.panel.stamping import Stamper
 from SynthCBVLib.panel.ticker import Ticker
 from SynthCBVLib.panel.watching import Watcher
@@ -134,19 +135,15 @@ class RegionsSection:
         parameters = self._parameters()
         node, map = self._segmentation_made(), parameters.syntheticMap
         outline = self._outline(node)
-        if outline is None:
-            name_regions(node)
-            self.editor.paint(segment_ids(node)[OUTLINE])
-            self.job.say(
-                _(
-                    "First paint roughly over the solid tumour, in one slice or more (segment “{name}” and "
-                    "the brush are chosen below). Then click Propose regions again."
-                ).format(name=OUTLINE)
-            )
+        if outline is None and drawn_names(node):
+            self._ask_for_outline(node, _("Regions are drawn already, and would be replaced."))
             return
         anatomy, contrast = anatomy_of(map)
         if anatomy is None:
-            anatomy, contrast = parameters.t2w or parameters.t1w or parameters.flair, None
+            images = {"T2w": parameters.t2w, "T1w": parameters.t1w, "FLAIR": parameters.flair}
+            contrast, anatomy = next(
+                ((name, image) for name, image in images.items() if image is not None), (None, None)
+            )
         if anatomy is None:
             raise InputError(
                 _("Study"), _("no anatomical image"), _("T2w or T1w on which the map was made"),
@@ -155,15 +152,45 @@ class RegionsSection:
         self._ensure()
         if not all(slicer.mrmlScene.IsNodePresent(one) for one in (node, map, anatomy)):
             return  # the scene was closed during an installation
-        outline_only(node, segment_ids(node)[outline])
-        self.job.begin(_("Looking for regions ..."), self._proposed)
+        if outline is not None:
+            outline_only(node, segment_ids(node)[outline])
+        begun = _("Looking for regions ...") if outline else _("Looking for the tumour ...")
+        self.job.begin(begun, self._proposed if outline else self._outlined)
         self._logic.proposeRegions(
-            node, outline, map, anatomy, contrast, waitForCompletion=False, listener=self.job
-        )
+            node, outline, map, anatomy, contrast, waitForCompletion=False, listener=self.job,
+            finished=None if outline else self._not_outlined, bValues=_b_values(parameters),
+        )  # fmt: skip
 
     def _proposed(self, findings: Sequence[Finding]) -> str:
         text = _("Six regions are proposed. Look at each, and move those that are not right.")
         return text + finding_text([one for one in findings if one.severity != "info"])
+
+    def _outlined(self, findings: Sequence[Finding]) -> str:
+        """Say what a proposal without a drawn outline gave."""
+        if any(one.severity == "error" for one in findings):
+            text = _("An outline of the tumour is proposed, but no regions.")
+        else:
+            text = _("An outline of the tumour and six regions are proposed.")
+        node = _segmentation(self._parameters())
+        self.editor.choose(segment_ids(node)[OUTLINE])  # not the brush: a click to look must not paint
+        return text + finding_text([one for one in findings if one.severity != "info"])
+
+    def _not_outlined(self, findings: object, problem: Exception | None) -> None:
+        """Ask for an outline where the computer has found none."""
+        node = None if self._parameters() is None else _segmentation(self._parameters())
+        if not isinstance(problem, InputError) or node is None:
+            return
+        self._ask_for_outline(node, str(problem))
+
+    def _ask_for_outline(self, node: slicer.vtkMRMLSegmentationNode, reason: str) -> None:
+        name_regions(node)
+        self.editor.paint(segment_ids(node)[OUTLINE])
+        self.job.say(
+            _(
+                "{reason} Paint roughly over the solid tumour, in one slice or more (segment “{name}” and "
+                "the brush are chosen below). Then click Propose regions again."
+            ).format(reason=reason, name=OUTLINE)
+        )
 
     def _outline(self, node: slicer.vtkMRMLSegmentationNode) -> str | None:
         """Give the segment that outlines the tumour: ours, or the only one drawn that is no region."""
@@ -275,6 +302,14 @@ class RegionsSection:
 def _segmentation(parameters: Any) -> slicer.vtkMRMLSegmentationNode | None:
     node = parameters.regions
     return node if node is not None and node.IsA("vtkMRMLSegmentationNode") else None
+
+
+def _b_values(parameters: Any) -> tuple[float, ...] | None:
+    """Give the b-values as typed in the Study section; None where there are none to go by."""
+    try:
+        return parse_b_values(parameters.bValues)
+    except InputError:
+        return None
 
 
 def _clear(table: slicer.vtkMRMLTableNode | None) -> None:

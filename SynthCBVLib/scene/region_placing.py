@@ -181,29 +181,35 @@ def stamp_region(
 
 def propose_segments(
     node: slicer.vtkMRMLSegmentationNode,
-    outline: str,
+    outline: str | None,
     map: slicer.vtkMRMLScalarVolumeNode,
     anatomy: slicer.vtkMRMLScalarVolumeNode,
     contrast: Modality | str | None = None,
     progress: Progress | None = None,
+    b_values: Sequence[float] | None = None,
 ) -> list[Finding]:
     """Propose hot spots inside an outlined tumour and white matter opposite them, as segments to look at.
+
+    Without an outline it is proposed as well, from the images that the map was made of.
 
     Parameters
     ----------
     node : vtkMRMLSegmentationNode
         Holds the outline; gets "Tumour 1" to 3 and "White matter 1" to 3, in place of earlier ones.
-    outline : str
+    outline : str or None
         Name of the segment that roughly outlines the solid tumour. If it is called as a region is, it gets
-        "Outline of " in front, since it would be measured as a region otherwise.
+        "Outline of " in front, since it would be measured as a region otherwise. None proposes the outline,
+        too, as the segment `OUTLINE`; whatever that held goes.
     map : vtkMRMLScalarVolumeNode
         Map that is searched for hot spots, such as rCBV.
     anatomy : vtkMRMLScalarVolumeNode
         T2w, T1w or FLAIR image, aligned with the map.
     contrast : Modality or str, optional
-        What the anatomical image is; found out by default.
+        What the anatomical image is; found out by default if there is an outline.
     progress : Progress, optional
         May raise `Cancelled`.
+    b_values : sequence of float, optional
+        Of the DWI that the map was made of, s/mm²; those of its node by default.
 
     Returns
     -------
@@ -213,12 +219,15 @@ def propose_segments(
     Raises
     ------
     InputError
-        If there is no such segment, or regions cannot be placed; the segmentation is as before then.
+        If there is no such segment, no tumour stands out, or regions cannot be placed; the segmentation is as
+        before then.
     """
+    from SynthCBVLib.analysis.regions.outline_regions import affine_of, propose_outlined_regions
     from SynthCBVLib.analysis.regions.proposals import propose_regions
     from SynthCBVLib.imaging.resampling import resample
+    from SynthCBVLib.scene.outline_images import copy_outline_images
 
-    segment_id = outline_id(node, outline)
+    segment_id = None if outline is None else outline_id(node, outline)
     reference, image = volume_to_image(anatomy), volume_to_image(map)
     brain = mask_of(map)
     mask = None if brain is None else volume_to_image(brain)
@@ -226,6 +235,11 @@ def propose_segments(
         mask = resample(mask, reference, interpolation="nearest")
     if not same_grid(image, reference):
         image = resample(image, reference)
+    if segment_id is None:
+        copied = finished(copy_outline_images(map, anatomy, b_values))
+        further = {key: (one.volume.image(), affine_of(one.matrix)) for key, one in copied.items()}
+        both = propose_outlined_regions(reference, contrast, image, further, mask, progress)
+        return finished(put_proposal(both.masks(OUTLINE), both.findings, node, None))
     tumour = segment_mask(node, segment_id, reference)
     found = propose_regions(reference, image, tumour, mask, contrast, progress=progress)
     return finished(put_proposal(found.regions, found.findings, node, outline))
@@ -252,11 +266,17 @@ def put_proposal(
     regions: Mapping[str, sitk.Image],
     findings: Sequence[Finding],
     node: slicer.vtkMRMLSegmentationNode,
-    outline: str,
+    outline: str | None,
 ) -> Generator[None, None, list[Finding]]:
-    """Put proposed regions into the segmentation with the outline, a segment a step; give all findings."""
+    """Put proposed regions into the segmentation with the outline, a segment a step; give all findings.
+
+    Where no outline was drawn (None), that is among the regions as `OUTLINE`.
+    """
     told = list(findings)
-    if region_kind(outline) is not None:
+    if OUTLINE in regions:
+        name_regions(node, (OUTLINE,))  # with its own colour, as a line
+        outline_only(node, outline_id(node, OUTLINE))
+    if outline is not None and region_kind(outline) is not None:
         node.GetSegmentation().GetSegment(outline_id(node, outline)).SetName(f"Outline of {outline}")
         what = f"The outline {outline} is now called Outline of {outline}."
         told.append(Finding("info", None, what, "So it does not count as a region of the ratio."))

@@ -144,11 +144,10 @@ class Pictures:
         import SimpleITK as sitk
 
         from SynthCBVLib.scene import add_synthesis, image_to_volume
-        from SynthCBVLib.scene.region_placing import OUTLINE, put_regions
         from SynthCBVLib.scene.tables import cohort_to_node
 
         parameters, drawn = self.parameters, self.drawn
-        t2w, rcbv, brain, tumour = drawn.head()
+        t2w, rcbv, brain, _tumour = drawn.head()
         nodes = add_synthesis(
             drawn.Result(rcbv, rcbv * 0.06 + 0.02, brain), "Patient 7 ASL", inputs={"T2w": parameters.t2w}
         )
@@ -156,8 +155,6 @@ class Pictures:
         parameters.realMap = image_to_volume(
             sitk.Maximum(rcbv * 3.0 + t2w * 0.0007, 0.0), "Patient 7 real rCBV"
         )
-        self.ui.createRegionsButton.click()
-        put_regions({OUTLINE: tumour}, parameters.regions)
         self.ui.proposeButton.click()
         self.wait(lambda: not self.logic.proposals.running)
         section = self.panel.regionsSection

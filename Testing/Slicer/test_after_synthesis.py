@@ -14,7 +14,7 @@ import SimpleITK as sitk
 import slicer
 import vtk
 
-from SynthCBVLib.scene import add_synthesis, image_to_volume, load_scene, save_scene
+from SynthCBVLib.scene import add_synthesis, image_to_volume, load_scene, region_masks, save_scene
 from SynthCBVLib.scene.region_placing import OUTLINE, REGIONS, drawn_names, put_regions
 from SynthCBVLib.scene.tables import cohort_from_node
 
@@ -123,14 +123,21 @@ class SectionsTest(unittest.TestCase):
         self.panel.exit()
         slicer.mrmlScene.Clear(0)
 
-    def choose_map(self):
-        """Put the head and its map into the scene, as a synthesis leaves them."""
-        t2w, rcbv, brain, _tumour = self.images
+    def choose_map(self, healthy=False):
+        """Put the head and its map into the scene, as a synthesis leaves them; perhaps with no tumour."""
+        t2w, rcbv, brain, tumour = self.images
+        if healthy:
+            rest = sitk.Cast(tumour == 0, sitk.sitkFloat32)
+            t2w, rcbv = t2w * rest + 300.0 * (1 - rest), rcbv * rest + 1.0 * (1 - rest)
         self.parameters.t2w = image_to_volume(t2w, "T2w")
         spread = sitk.Cast(brain, sitk.sitkFloat32) * 0.1
         nodes = add_synthesis(Result(rcbv, spread, brain), "case", inputs={"T2w": self.parameters.t2w})
         self.parameters.syntheticMap = nodes.rcbv
         return nodes
+
+    def outline_voxels(self):
+        masks = region_masks(self.parameters.regions, self.images[0])
+        return sitk.GetArrayFromImage(masks[OUTLINE]) != 0
 
     def outline(self):
         self.ui.createRegionsButton.click()
@@ -180,13 +187,64 @@ class SectionsTest(unittest.TestCase):
         self.assertEqual(len(self.names()), 7)
         self.assertTrue(wait(lambda: "appears once" in text(self.ui.ratioLabel), 10.0))
 
-    def test_proposing_asks_for_an_outline_first(self):
+    def test_regions_drawn_by_hand_are_not_replaced_by_one_click(self):
+        self.choose_map()
+        self.ui.createRegionsButton.click()
+        put_regions({"Tumour 1": sitk.Cast(self.images[3] != 0, sitk.sitkUInt8)}, self.parameters.regions)
+        self.ui.proposeButton.click()
+        self.assertFalse(self.logic.proposals.running)
+        shown = text(self.ui.regionsStatusLabel)
+        self.assertIn("would be replaced", shown)
+        self.assertIn("Paint roughly over the solid tumour", shown)
+        self.assertEqual(drawn_names(self.parameters.regions), {"Tumour 1"})
+
+    @unittest.skipIf(importlib.util.find_spec("skimage") is None, "scikit-image is not installed")
+    def test_one_click_proposes_outline_and_regions(self):
         self.choose_map()
         self.ui.proposeButton.click()
-        self.assertIn("paint roughly", text(self.ui.regionsStatusLabel))
+        self.assertFalse(self.ui.regionsProgressBar.isHidden())
+        self.assertTrue(wait(lambda: not self.logic.proposals.running))
+        shown = text(self.ui.regionsStatusLabel)
+        self.assertIn("An outline of the tumour and six regions are proposed", shown)
+        self.assertIn("Look at it, correct it with the brush", shown)
+        self.assertIn("proposed by the computer, from T2w and rCBV", shown)
+        self.assertEqual(self.names(), [OUTLINE, *REGIONS])
+        self.assertEqual(self.drawn(), 7)
+        segmentation = self.parameters.regions.GetSegmentation()
+        self.assertEqual(segmentation.GetSegment(self.panel.regionsSection.editor.chosen).GetName(), OUTLINE)
+        proposed = self.outline_voxels()
+        tumour = sitk.GetArrayViewFromImage(self.images[3]) != 0
+        self.assertGreater(2 * (proposed & tumour).sum() / (proposed.sum() + tumour.sum()), 0.8)
+        self.wait_for_ratio()
+        self.assertGreater(self.ratio(), 3.0)
+        corrected = sitk.Cast(self.images[3] != 0, sitk.sitkUInt8)
+        put_regions({OUTLINE: corrected}, self.parameters.regions)
+        self.ui.proposeButton.click()
+        self.assertTrue(wait(lambda: not self.logic.proposals.running))
+        self.assertNotIn("The outline was proposed", text(self.ui.regionsStatusLabel))
+        self.assertTrue((self.outline_voxels() == tumour).all())
+
+    @unittest.skipIf(importlib.util.find_spec("skimage") is None, "scikit-image is not installed")
+    def test_an_outline_is_asked_for_where_none_is_found(self):
+        self.choose_map(healthy=True)
+        self.ui.proposeButton.click()
+        self.assertTrue(wait(lambda: not self.logic.proposals.running))
+        shown = text(self.ui.regionsStatusLabel)
+        self.assertIn("no tumour stands out in T2w and rCBV", shown)
+        self.assertIn("paint roughly", shown.lower())
+        self.assertEqual(self.names(), [OUTLINE, *REGIONS])
+        self.assertEqual(self.drawn(), 0)
         segmentation = self.parameters.regions.GetSegmentation()
         chosen = segmentation.GetSegment(self.panel.regionsSection.editor.chosen)
         self.assertEqual(chosen.GetName(), OUTLINE)
+        self.assertTrue(self.ui.proposeButton.isEnabled())
+
+    def test_proposing_needs_an_anatomical_image(self):
+        self.choose_map()
+        self.parameters.syntheticMap = image_to_volume(self.images[1], "another")
+        self.parameters.t2w = None
+        self.ui.proposeButton.click()
+        self.assertIn("no anatomical image", text(self.ui.regionsStatusLabel))
         self.assertFalse(self.logic.analysing)
 
     @unittest.skipIf(importlib.util.find_spec("skimage") is None, "scikit-image is not installed")
@@ -206,7 +264,7 @@ class SectionsTest(unittest.TestCase):
         shown = text(self.ui.ratioLabel)
         self.assertIn(f"<b>{self.ratio():.2f}</b>", shown)
         self.assertIn("90 % interval</td>", shown)
-        self.assertIn("the real ratio is expected within <b>", shown)
+        self.assertIn("</b> is to be expected, within <b>", shown)
 
     def test_cancelled_proposals_change_nothing(self):
         self.choose_map()
@@ -425,6 +483,10 @@ class ConsoleTest(unittest.TestCase):
         node = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Regions")
         put_regions({"Lesion": tumour}, node)
         logic.proposeRegions(node, "Lesion", made.rcbv, anatomy, "T2w")
+        free = slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "Automatic")
+        findings = logic.proposeRegions(free, None, made.rcbv, anatomy, "T2w")
+        self.assertIn("proposed by the computer", findings[0].what)
+        self.assertEqual(drawn_names(free), {OUTLINE, *REGIONS})
         table = logic.computeRatios(node, {"Synthetic rCBV": made.rcbv})
         self.assertGreater(table.GetTable().GetColumnByName("T/WM").GetValue(0), 3.0)
         cohort = logic.addCase("P1", made.rcbv, node)

@@ -262,6 +262,13 @@ class AnalysisTest(unittest.TestCase):
         with self.assertRaisesRegex(InputError, "no segment named Lesion"):
             self.logic.proposeRegions(case.regions, "Lesion", case.synthetic, case.anatomy)
 
+    @unittest.skipIf(importlib.util.find_spec("skimage") is None, "scikit-image is not installed")
+    def test_an_automatic_outline_needs_to_know_what_the_image_is(self):
+        case, node = Scene(), slicer.mrmlScene.AddNewNodeByClass("vtkMRMLSegmentationNode", "empty")
+        with self.assertRaisesRegex(InputError, "a modality that is not known"):
+            self.logic.proposeRegions(node, None, case.synthetic, case.anatomy)
+        self.assertEqual(node.GetSegmentation().GetNumberOfSegments(), 0)
+
 
 def value_count(analysis):
     from SynthCBVLib.analysis.cohort.statistics import statistic_rows

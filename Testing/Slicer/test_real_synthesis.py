@@ -15,9 +15,11 @@ import SimpleITK as sitk
 import slicer
 
 from SynthCBVLib.imaging.study import same_grid
-from SynthCBVLib.scene import volume_to_image
+from SynthCBVLib.scene import region_masks, volume_to_image
 from SynthCBVLib.scene.cohort import put_case
 from SynthCBVLib.scene.layout import VIEWS, composites
+from SynthCBVLib.scene.patient import LESION
+from SynthCBVLib.scene.region_placing import OUTLINE, REGIONS
 from SynthCBVLib.scene.results import mask_of, provenance_of, uncertainty_of
 from SynthCBVLib.scene.tables import cohort_from_node
 
@@ -127,7 +129,22 @@ class RealSynthesisTest(unittest.TestCase):
         titles = [node.GetTitle() for node in slicer.util.getNodesByClass("vtkMRMLPlotChartNode")]
         self.assertIn("ROC curves", titles)
         self.assertTrue(any("Bland-Altman" in title for title in titles))
+        self.without_an_outline(panel, parameters)
         panel.exit()
+
+    def without_an_outline(self, panel, parameters):
+        """With nothing drawn, one click proposes outline and regions, inside the lesion that is known."""
+        made, known = parameters.syntheticMap, parameters.regions
+        lesion = sitk.GetArrayFromImage(region_masks(known, made)[LESION]) != 0
+        parameters.regions = None
+        panel.ui.proposeButton.click()
+        wait(lambda: not panel.logic.analysing)
+        masks = region_masks(parameters.regions, made)
+        outline = sitk.GetArrayFromImage(masks[OUTLINE]) != 0
+        self.assertGreater(2 * (outline & lesion).sum() / (outline.sum() + lesion.sum()), 0.5)
+        for name in REGIONS[:3]:
+            self.assertGreater(lesion[sitk.GetArrayFromImage(masks[name]) != 0].mean(), 0.8)
+        parameters.regions = known
 
     def test_ivim(self):
         self.check("IVIM")

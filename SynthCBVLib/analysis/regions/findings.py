@@ -90,6 +90,26 @@ def check_regions(
     return findings
 
 
+def narrow_segment(wanted: int, got: int, at_border: bool) -> list[Finding]:
+    """Tell of a tumour segment without room for all hot spots, or for such as keep off its border."""
+    findings = []
+    if got < wanted:
+        findings.append(
+            _warn(
+                f"The tumour segment has room for {got} of {wanted} hot spots.",
+                "Look whether the segment holds the whole solid tumour.",
+            )
+        )
+    if at_border:
+        findings.append(
+            _warn(
+                "The tumour segment is so narrow that a hot spot touches its border.",
+                "Look whether the hot spots lie in solid tumour.",
+            )
+        )
+    return findings
+
+
 def _of_one(
     name: str, where: np.ndarray, region: Volume, map: Volume, values: np.ndarray, brain: np.ndarray | None
 ) -> list[Finding]:

@@ -51,11 +51,14 @@ class Spots:
         Centres as voxel indices (i, j, k).
     findings : tuple of Finding
         What is not as it should be.
+    doubted : tuple of str
+        Names of the regions that may hold something else.
     """
 
     masks: dict[str, sitk.Image]
     indices: tuple[tuple[int, int, int], ...]
     findings: tuple[Finding, ...] = ()
+    doubted: tuple[str, ...] = ()
 
 
 def propose_tumour(
@@ -64,7 +67,7 @@ def propose_tumour(
     n: int = 3,
     area: float = AREA,
     mask: sitk.Image | None = None,
-    slices: Literal["one", "any"] = "one",
+    slices: Literal["one", "any"] | int = "one",
 ) -> Spots:
     """Propose hot spots: the discs of highest mean inside a tumour segment.
 
@@ -83,43 +86,42 @@ def propose_tumour(
         Area of each, mm².
     mask : sitk.Image, optional
         Brain; what lies outside is left out.
-    slices : {"one", "any"}
+    slices : {"one", "any"} or int
         "one": all in the slice where the segment is largest, as maps need that are normalised slice by
-        slice; "any": wherever the map is highest.
+        slice; "any": wherever the map is highest; a number: all in that slice.
 
     Raises
     ------
     InputError
         If there is no segment, it is empty or on another grid, or holds no disc.
     """
+    from SynthCBVLib.analysis.regions.findings import narrow_segment
+
     if not isinstance(tumour_segment, sitk.Image):
         raise InputError(
             "tumour segment", "none", "a rough outline of the solid tumour to look for hot spots in",
             "Draw the tumour as one segment, or place the regions by hand.",
         )  # fmt: skip
-    if n < 1 or area <= 0 or slices not in ("one", "any"):
+    if n < 1 or area <= 0 or not (slices in ("one", "any") or isinstance(slices, int)):
         raise InputError(
-            "hot spots", f"n={n}, area={area:g}, slices={slices!r}", "n >= 1, area > 0, slices one or any"
-        )
+            "hot spots", f"n={n}, area={area:g}, slices={slices!r}",
+            "n >= 1, area > 0, slices one, any or a number",
+        )  # fmt: skip
     plane = SlicePlane(map, "map")
-    check_grid(tumour_segment, "tumour segment", map, "map")
-    inside = plane.slices_of(inside_of(tumour_segment, "tumour segment"))
-    values = plane.slices_of(values_of(map, "map"))
-    allowed = inside & np.isfinite(values) & (values != 0)
-    if mask is not None:
-        check_grid(mask, "brain mask", map, "map")
-        allowed &= plane.slices_of(inside_of(mask, "brain mask"))
-    if not allowed.any():
-        raise InputError("tumour segment", "no voxel where the map has values", "a segment over the map",
-                         "Draw it on the map or on an image registered to it.")  # fmt: skip
+    values, allowed = searched(plane, map, tumour_segment, mask)
     vessels = vessel_like(values, allowed, plane.pixel)
     sizes = allowed.sum((1, 2))
-    numbers = [int(np.argmax(sizes))] if slices == "one" else np.flatnonzero(sizes)
+    if slices == "any":
+        numbers = np.flatnonzero(sizes).tolist()
+    else:
+        numbers = [int(np.argmax(sizes)) if slices == "one" else slices]
+        if not 0 <= numbers[0] < len(sizes):
+            raise InputError("slice for hot spots", f"{numbers[0]}", f"0 to {len(sizes) - 1}")
     found: list[tuple[int, int, int]] = []
     demand = DEMANDS[0]
     free = allowed & ~vessels
     calm = _smoothed(values, free, (map.GetSpacing()[plane.axis], *plane.pixel))
-    scores = {int(k): _Scores(calm[k], allowed[k], free[k], plane.pixel, area) for k in numbers}
+    scores = {k: _Scores(calm[k], allowed[k], free[k], plane.pixel, area) for k in numbers}
     while len(found) < n:
         # Each further disc may lower the demand for itself, not for those that have been found.
         best, kept = _hottest(scores, found, plane.pixel, area)
@@ -136,7 +138,7 @@ def propose_tumour(
     return Spots(
         {f"Tumour {i}": plane.stamped(spot, area) for i, spot in enumerate(found, start=1)},
         tuple(plane.index(spot) for spot in found),
-        tuple(_findings(n, len(found), demand)),
+        tuple(narrow_segment(n, len(found), demand[0] == 0)),
     )
 
 
@@ -213,6 +215,23 @@ def vessel_like(values: np.ndarray, inside: np.ndarray, pixel: tuple[float, floa
     return vessels
 
 
+def searched(
+    plane: SlicePlane, map: sitk.Image, tumour_segment: sitk.Image, mask: sitk.Image | None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give the map's values, and where hot spots may lie, both (slice, row, column)."""
+    check_grid(tumour_segment, "tumour segment", map, "map")
+    inside = plane.slices_of(inside_of(tumour_segment, "tumour segment"))
+    values = plane.slices_of(values_of(map, "map"))
+    allowed = inside & np.isfinite(values) & (values != 0)
+    if mask is not None:
+        check_grid(mask, "brain mask", map, "map")
+        allowed &= plane.slices_of(inside_of(mask, "brain mask"))
+    if not allowed.any():
+        raise InputError("tumour segment", "no voxel where the map has values", "a segment over the map",
+                         "Draw it on the map or on an image registered to it.")  # fmt: skip
+    return values, allowed
+
+
 def _smoothed(values: np.ndarray, free: np.ndarray, voxel: tuple[float, float, float]) -> np.ndarray:
     """Smooth a map (slice, row, column) within a segment, so that its surroundings do not cool its border."""
     calm = np.zeros(values.shape)
@@ -283,28 +302,3 @@ def distance_from(
 
 def _widest(allowed: np.ndarray, pixel: tuple[float, float]) -> float:
     return float(allowed.sum((1, 2)).max()) * pixel[0] * pixel[1]
-
-
-def _findings(wanted: int, got: int, demand: tuple[float, float]) -> list[Finding]:
-    from SynthCBVLib.imaging.quality import Finding
-
-    findings = []
-    if got < wanted:
-        findings.append(
-            Finding(
-                "warning",
-                None,
-                f"The tumour segment has room for {got} of {wanted} hot spots.",
-                "Look whether the segment holds the whole solid tumour.",
-            )
-        )
-    if demand[0] == 0:
-        findings.append(
-            Finding(
-                "warning",
-                None,
-                "The tumour segment is so narrow that a hot spot touches its border.",
-                "Look whether the hot spots lie in solid tumour.",
-            )
-        )
-    return findings

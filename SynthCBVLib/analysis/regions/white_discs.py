@@ -17,6 +17,13 @@ FROM_SURFACE = 3.0
 #: Width of the ring around a disc that is looked at with it, mm: what lies beside a disc blurs into a map of
 #: coarser voxels, and thin white matter between grey is seldom pure.
 RING = 1.7
+#: Where white matter is not so pure as it looks, a disc's faults weigh more. Nearer to the brain's surface
+#: than `THIN` (mm, through the slices too) it is thin, and slices cut it obliquely. Deeper than `DEEP` (mm,
+#: through the slices too, and within the slice) it runs between the deep nuclei, which are nearly as dark in
+#: T2w. Of digital patients' discs that are without fault otherwise, 1 to 5 % hold too little white matter
+#: there, and .1 % elsewhere.
+THIN = 20.0
+DEEP = (33.0, 44.0)
 #: Discs within this of white matter's intensity (in its difference from grey matter's) tell what is usual.
 NEAR_WHITE = 0.2
 #: This quantile of those discs' spread is noise: pure white matter has no less.
@@ -86,7 +93,8 @@ class Discs:
     Attributes
     ----------
     fault : ndarray (row, column)
-        Largest multiple of a limit of `DEMAND`; up to 1 it is met. Infinite where no region may lie.
+        Largest multiple of a limit of `DEMAND`, times `doubt_of_depth`; up to 1 the demand is met. Infinite
+        where no region may lie.
     blood, typical : ndarray (row, column)
         Logarithm of the map's mean over the disc, and of what is typical of white matter about the place.
     """
@@ -98,6 +106,7 @@ class Discs:
         perfusion: np.ndarray,
         other: np.ndarray,
         brain: np.ndarray,
+        deep: np.ndarray,
         pixel: tuple[float, float],
         area: float,
     ) -> None:
@@ -128,7 +137,8 @@ class Discs:
             np.abs(unusual) / math.log(DEMAND.blood),
             blood_spread / (DEMAND.blood_spread * float(np.median(blood_spread[usual])) + 1e-30),
         ]
-        self.fault = np.where(self.usable, np.maximum.reduce(faults), np.inf)
+        fault = np.maximum.reduce(faults) * doubt_of_depth(deep, depth)
+        self.fault = np.where(self.usable, fault, np.inf)
 
     def best(
         self, wanted: tuple[float, float], taken: list[tuple[int, int]]
@@ -189,6 +199,28 @@ class _Tissue:
                 *(part / DEMAND.beside for part in beside),
             ]
         )
+
+
+def depth_of(brain: np.ndarray, spacing: tuple[float, float, float]) -> np.ndarray:
+    """Give each voxel's distance (mm) from the brain's surface (slice, row, column), through the slices too.
+
+    Where the brain goes on beyond the first and the last slice there is no surface.
+    """
+    padded = np.pad(np.pad(brain, ((1, 1), (0, 0), (0, 0)), mode="edge"), ((0, 0), (1, 1), (1, 1)))
+    return ndimage.distance_transform_edt(padded, sampling=spacing)[1:-1, 1:-1, 1:-1]
+
+
+def doubt_of_depth(deep: np.ndarray, depth: np.ndarray) -> np.ndarray:
+    """Give how much more the faults of a disc weigh by where it lies; 1 where white matter is lobar.
+
+    Parameters
+    ----------
+    deep, depth : ndarray
+        Distance (mm) of its centre from the brain's surface, through the slices and within the slice.
+    """
+    thin = THIN / np.maximum(deep, 1e-3)
+    between = np.maximum(deep / DEEP[0], depth / DEEP[1])
+    return np.maximum(1.0, thin) ** 2 * np.maximum(1.0, between) ** 4
 
 
 def _around(blood: np.ndarray, usual: np.ndarray, pixel: tuple[float, float], region: float) -> np.ndarray:

@@ -13,7 +13,7 @@ from scipy import ndimage
 from SynthCBVLib.analysis.arrays import check_grid, inside_of, values_of
 from SynthCBVLib.analysis.regions.hot_spots import SlicePlane, Spots
 from SynthCBVLib.analysis.regions.stamp import AREA
-from SynthCBVLib.analysis.regions.white_discs import Discs
+from SynthCBVLib.analysis.regions.white_discs import Discs, depth_of
 from SynthCBVLib.analysis.regions.white_level import learn_white_matter
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.imaging.study import Modality
@@ -48,10 +48,11 @@ def propose_white_matter(
 
     Hot spots are mirrored at the mid-sagittal plane. Of the discs that lie clear of lesion, mid-line and
     surface and are pure white matter (even in the anatomical image, with what surrounds them, at white
-    matter's intensity there and in the neighbouring slices, and even and usual in the map), those nearest are
-    looked at, a little farther away where they are the purer for it: blood volume of white matter changes
-    from place to place, so the ratio is steadiest where its reference lies just opposite. Of these the one is
-    taken whose map is most typical of the white matter about that place.
+    matter's intensity there and in the neighbouring slices, and even and usual in the map, the more so where
+    white matter is thin or runs between the deep nuclei), those nearest are looked at, a little farther away
+    where they are the purer for it: blood volume of white matter changes from place to place, so the ratio is
+    steadiest where its reference lies just opposite. Of these the one is taken whose map is most typical of
+    the white matter about that place.
 
     Parameters
     ----------
@@ -99,6 +100,7 @@ def propose_white_matter(
         more = slices.slices_of(values_of(image, f"{modality} image"))
         known = other & np.isfinite(more)
         shares.append(learn_white_matter(more, perfusion, known, pixel, area, modality).share_of(more, pixel))
+    deep = depth_of(slices.slices_of(inside_of(mask, "brain mask")), spacing)
     found: list[tuple[int, int, int]] = []
     discs: dict[int, Discs] = {}
     faults: list[float] = []
@@ -110,7 +112,7 @@ def propose_white_matter(
         taken = [(r, c) for k, r, c in found if k == number]
         if number not in discs:
             discs[number] = Discs(
-                shares, number, perfusion[number], other[number], brain[number], pixel, area
+                shares, number, perfusion[number], other[number], brain[number], deep[number], pixel, area
             )
         spot, fault = discs[number].best(wanted, taken)
         if spot is None:
@@ -129,6 +131,7 @@ def propose_white_matter(
         {name: slices.stamped(spot, area) for name, spot in zip(names, found, strict=True)},
         tuple(slices.index(spot) for spot in found),
         tuple(_findings(doubted, noise)),
+        tuple(doubted),
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,13 +13,17 @@ from SynthCBVLib.worker.task import Outcome, Task, Teller
 if TYPE_CHECKING:
     import SimpleITK as sitk
 
+    from SynthCBVLib.imaging.quality import Finding
+
 #: File with what a task found, beside others that it may have written.
 RESULT = "result.json"
 
 
 def propose(job: Mapping[str, Any], teller: Teller, folder: Path) -> Outcome:
-    """Propose regions: "volumes" has anatomy, map, outline and perhaps brain; "contrast" may tell the first.
+    """Propose regions: "volumes" has anatomy, map, perhaps brain; "contrast" may tell what the first is.
 
+    Without an "outline" among the volumes that is proposed, too; volumes called as a modality then help, each
+    brought to the anatomical image by its entry in "matrices" (4, 4; points of that to points of its own).
     Gives the masks, cut to their extent, as volumes in the folder.
     """
     from SynthCBVLib.analysis.region_parts import part_around
@@ -31,18 +35,42 @@ def propose(job: Mapping[str, Any], teller: Teller, folder: Path) -> Outcome:
     volumes, _more = read_volumes(Path(job["volumes"]))
     images = {key: volume.image() for key, volume in volumes.items()}
     anatomy = images.pop("anatomy")
-    for key, image in images.items():
-        if not same_grid(image, anatomy):
-            images[key] = resample(image, anatomy, interpolation="linear" if key == "map" else "nearest")
-    found = propose_regions(
-        anatomy, images["map"], images["outline"], images.get("brain"), job.get("contrast"),
-        progress=teller.progress,
-    )  # fmt: skip
-    for finding in found.findings:
+    for key in ("map", "outline", "brain"):
+        if key in images and not same_grid(images[key], anatomy):
+            images[key] = resample(
+                images[key], anatomy, interpolation="linear" if key == "map" else "nearest"
+            )
+    if "outline" in images:
+        found = propose_regions(
+            anatomy, images["map"], images["outline"], images.get("brain"), job.get("contrast"),
+            progress=teller.progress,
+        )  # fmt: skip
+        masks, findings = found.regions, found.findings
+    else:
+        masks, findings = _with_outline(job, anatomy, images, teller)
+    for finding in findings:
         teller.finding(finding)
-    parts = {name: _extent(mask, part_around) for name, mask in found.regions.items()}
+    parts = {name: _extent(mask, part_around) for name, mask in masks.items()}
     write_volumes(folder, {name: Volume.of(mask, name) for name, mask in parts.items()})
     return Outcome({"regions": folder / INDEX})
+
+
+def _with_outline(
+    job: Mapping[str, Any], anatomy: sitk.Image, images: Mapping[str, sitk.Image], teller: Teller
+) -> tuple[dict[str, sitk.Image], Sequence[Finding]]:
+    """Propose the outline first; gives all masks, its own as "outline", and what was found."""
+    from SynthCBVLib.analysis.regions.outline_regions import affine_of, propose_outlined_regions
+    from SynthCBVLib.imaging.study import Modality
+
+    further = {
+        Modality(key): (image, affine_of(job["matrices"][key]))
+        for key, image in images.items()
+        if key not in ("map", "brain")
+    }
+    found = propose_outlined_regions(
+        anatomy, job.get("contrast"), images["map"], further, images.get("brain"), teller.progress
+    )
+    return found.masks("outline"), found.findings
 
 
 def measure_case(job: Mapping[str, Any], teller: Teller, folder: Path) -> Outcome:

@@ -102,7 +102,7 @@ def test_verb_says_it_where_the_maps_file_tells_the_calibration(images, tmp_path
     assert "conformal" not in run()
     sidecar = tmp_path / "map.json"
     sidecar.write_text(json.dumps({"GeneratedBy": made_with(CALIBRATION)}), encoding="utf-8")
-    assert "expected from 2.34 to 3.85 (90% interval, conformal" in run()
+    assert "a real ratio of 3.00 is to be expected, from 2.34 to 3.85 (90% interval, conformal" in run()
     assert "conformal" not in run("--uncertainty-scale", "2")
     sidecar.write_text("[not JSON", encoding="utf-8")
     assert "conformal" not in run()

@@ -9,6 +9,7 @@ import pytest
 import SimpleITK as sitk
 
 from SynthCBVLib.cli import main
+from SynthCBVLib.imaging.study import join_series
 
 SHAPE = (4, 40, 40)
 
@@ -157,12 +158,46 @@ def test_regions_are_proposed_written_and_used_again(head_files, tmp_path, capsy
     assert again.read_text() == out.read_text()
 
 
+def test_outline_is_proposed_and_written_to_be_corrected(head, head_files, tmp_path, capsys):
+    out = tmp_path / "auto.csv"
+    t1w = str(tmp_path / "t1w.nii.gz")
+    sitk.WriteImage(head.t1w, t1w)
+    arguments = ["ratios", "--map", f"rCBV={head_files['rcbv']}", "--anatomy", head_files["t2w"]]
+    arguments += ["--contrast", "T2w", "--mask", head_files["mask"], "--out", str(out)]
+    assert main([*arguments, "--image", f"T1w={t1w}", "--propose"]) == 0
+    printed = capsys.readouterr().out
+    assert "note: The outline of the tumour was proposed by the computer, from T2w, T1w and rCBV." in printed
+    written = tmp_path / "auto_outline.nii.gz"
+    assert f"wrote {written}: proposed outline" in printed
+    outline, tumour = (sitk.GetArrayFromImage(i) != 0 for i in (sitk.ReadImage(str(written)), head.tumour))
+    assert 2 * (outline & tumour).sum() / (outline.sum() + tumour.sum()) > 0.8
+    first = out.read_text()
+    assert main([*arguments, "--propose", str(written)]) == 0  # given back, it gives the same regions
+    assert "by the computer" not in capsys.readouterr().out
+    assert out.read_text() == first
+
+
+def test_diffusion_series_helps_to_outline(head, head_files, tmp_path, capsys):
+    flair_like = sitk.Cast(head.rcbv > 2.9, sitk.sitkFloat32) * 300 + 200 + 0.1 * head.t1w
+    series = join_series([head.t2w, flair_like, head.t1w])
+    sitk.WriteImage(series, str(tmp_path / "dwi.nii.gz"))
+    (tmp_path / "dwi.bval").write_text("0 500 1000")
+    arguments = ["ratios", "--map", f"rCBV={head_files['rcbv']}", "--anatomy", head_files["t2w"]]
+    arguments += ["--contrast", "T2w", "--mask", head_files["mask"], "--out", str(tmp_path / "out.csv")]
+    assert main([*arguments, "--image", f"DWI={tmp_path / 'dwi.nii.gz'}", "--propose"]) == 0
+    assert "from T2w, DWI and rCBV" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("more", "said"),
     [
         (["--propose", "tumour"], "--anatomy"),
         (["--propose", "tumour", "--anatomy", "t2w", "--save-regions", "regions.txt"], "suffix"),
         (["--regions", "tumour", "--anatomy", "t2w"], "--propose"),
+        (["--regions", "tumour", "--image", "T1w=t2w"], "--propose"),
+        (["--anatomy", "t2w", "--propose"], "--contrast"),
+        (["--anatomy", "t2w", "--propose", "tumour", "--image", "T1w=t2w"], "--image"),
+        (["--anatomy", "t2w", "--contrast", "T2w", "--image", "PET=t2w", "--propose"], "PET"),
     ],
 )
 def test_options_that_do_not_go_together(head_files, tmp_path, capsys, more, said):

@@ -7,7 +7,7 @@ import pytest
 import SimpleITK as sitk
 from scipy import ndimage
 
-from SynthCBVLib.analysis.regions import t_wm_ratio
+from SynthCBVLib.analysis.regions import proposals, t_wm_ratio
 from SynthCBVLib.analysis.regions.hot_spots import propose_tumour
 from SynthCBVLib.analysis.regions.midsagittal import SagittalPlane
 from SynthCBVLib.analysis.regions.proposals import propose_regions
@@ -134,6 +134,82 @@ def test_slices_one_or_any():
         images[-1].SetSpacing((1.0, 1.0, 5.0))
     assert {index[2] for index in propose_tumour(*images).indices} == {1}
     assert {index[2] for index in propose_tumour(*images, slices="any").indices} == {3}
+
+
+def test_one_slice_may_be_named():
+    values, segment = np.full((4, 50, 50), 2.0, np.float32), np.zeros((4, 50, 50), np.uint8)
+    segment[1, 5:45, 5:45] = 1
+    segment[2, 10:30, 10:30] = 1
+    images = []
+    for part in (values, segment):
+        images.append(sitk.GetImageFromArray(part))
+        images[-1].SetSpacing((1.0, 1.0, 5.0))
+    assert {index[2] for index in propose_tumour(*images, slices=2).indices} == {2}
+    for number in (4, -1):
+        with pytest.raises(InputError, match="0 to 3"):
+            propose_tumour(*images, slices=number)
+    with pytest.raises(InputError, match="too narrow"):
+        propose_tumour(*images, slices=3)
+
+
+def slice_of(regions: dict[str, sitk.Image]) -> int:
+    (number,) = {int(np.argwhere(array(mask))[0][0]) for mask in regions.values()}
+    return number
+
+
+@pytest.fixture
+def plane(head) -> SagittalPlane:
+    return SagittalPlane(tuple(head.normal), head.offset)
+
+
+def nearly_without_white_matter(head, region: sitk.Image) -> sitk.Image:
+    """Paint a slice's white matter grey but for an island about a region that has room for no other."""
+    k, j, i = np.rint(np.argwhere(array(region)).mean(0)).astype(int)
+    t2w = array(head.t2w).copy()
+    rows, columns = np.indices(t2w[k].shape)
+    around = np.hypot(rows - j, columns - i) * head.t2w.GetSpacing()[0]
+    t2w[k][head.white[k] & (around > 6)] *= 520 / 300
+    return like(t2w, head.t2w, np.float32)
+
+
+def test_where_white_matter_opposite_is_doubtful_a_slice_nearly_as_large_is_taken(head, proposed, plane):
+    number = slice_of(proposed.regions)
+    t2w = nearly_without_white_matter(head, proposed.white_matter["White matter 1"])
+    found = propose_regions(t2w, head.rcbv, head.tumour, head.mask, "T2w", plane=plane)
+    taken = slice_of(found.regions)
+    assert taken != number
+    area = array(head.tumour).astype(bool).sum((1, 2))
+    assert area[taken] >= proposals.NEARLY_LARGEST * area[number]
+    for mask in found.white_matter.values():
+        assert head.white[array(mask) > 0].mean() >= 0.95
+    (finding,) = found.findings
+    assert f"largest slice of the tumour ({number + 1})" in finding.what
+    assert f"in slice {taken + 1}." in finding.what
+
+
+def test_without_such_a_slice_the_largest_is_kept_and_the_doubt_told(head, proposed, plane, monkeypatch):
+    number = slice_of(proposed.regions)
+    monkeypatch.setattr(proposals, "NEARLY_LARGEST", 1.01)
+    t2w = nearly_without_white_matter(head, proposed.white_matter["White matter 1"])
+    found = propose_regions(t2w, head.rcbv, head.tumour, head.mask, "T2w", plane=plane)
+    assert slice_of(found.regions) == number
+    assert any("no purer place was found opposite" in finding.what for finding in found.findings)
+
+
+def test_a_largest_slice_without_any_room_opposite_is_left(head, proposed, plane, monkeypatch):
+    number = slice_of(proposed.regions)
+    mask = array(head.mask).copy()
+    mask[number][plane.distance_map(head.t2w)[number] > 0] = 0
+    given = (head.t2w, head.rcbv, head.tumour, like(mask, head.mask), "T2w")
+    assert slice_of(propose_regions(*given, plane=plane).regions) != number
+    monkeypatch.setattr(proposals, "NEARLY_LARGEST", 1.01)
+    with pytest.raises(InputError, match=f"none found on the other side in slice {number + 1}"):
+        propose_regions(*given, plane=plane)
+
+
+def test_anywhere_is_not_bound_to_a_slice(head, plane):
+    found = propose_regions(head.t2w, head.rcbv, head.tumour, head.mask, "T2w", plane=plane, slices="any")
+    assert list(found.white_matter) == ["White matter 1", "White matter 2", "White matter 3"]
 
 
 def test_little_room_is_said():

@@ -14,7 +14,15 @@ from scipy import ndimage
 from SynthCBVLib.analysis.regions import white_discs, white_matter
 from SynthCBVLib.analysis.regions.hot_spots import Spots, propose_tumour
 from SynthCBVLib.analysis.regions.midsagittal import SagittalPlane
-from SynthCBVLib.analysis.regions.white_discs import DEMAND, Demand, Discs
+from SynthCBVLib.analysis.regions.white_discs import (
+    DEEP,
+    DEMAND,
+    THIN,
+    Demand,
+    Discs,
+    depth_of,
+    doubt_of_depth,
+)
 from SynthCBVLib.analysis.regions.white_level import learn_white_matter
 from SynthCBVLib.analysis.regions.white_matter import propose_white_matter
 from SynthCBVLib.errors import InputError
@@ -202,11 +210,42 @@ def test_of_discs_as_good_the_one_typical_of_the_place_is_taken(phase):
         100 * (1 + 0.03 * phase * np.cos(2 * np.pi * rows / 10)) * (1 + 0.05 * (1 - 2 * (columns % 2)))
     )
     inside = np.ones(rows.shape, bool)
-    discs = Discs([np.ones((1, *rows.shape))], 0, perfusion, inside, inside, (1.0, 1.0), 25.0)
+    deep = np.full(rows.shape, 25.0)
+    discs = Discs([np.ones((1, *rows.shape))], 0, perfusion, inside, inside, deep, (1.0, 1.0), 25.0)
     (row, column), fault = discs.best((30, 30), [])
     assert fault < 1
     assert 1 < math.hypot(row - 30, column - 30) <= 3
     assert abs(perfusion[row, column - 1 : column + 1].mean() / 100 - 1) < 0.01
+
+
+def test_depth_is_the_distance_from_the_surface_and_the_volumes_end_is_none():
+    brain = np.zeros((5, 31, 41), bool)
+    brain[:, 2:29, 3:38] = True
+    depth = depth_of(brain, (6.0, 1.0, 1.5))
+    assert depth[2, 15, 20] == pytest.approx(14.0)  # rows 2 to 28, from the middle to the first outside
+    assert depth[0, 15, 4] == depth[4, 15, 4] == pytest.approx(3.0)
+    brain[4] = False
+    assert depth_of(brain, (6.0, 1.0, 1.5))[2, 15, 20] == pytest.approx(12.0)  # through two slices
+
+
+def test_doubt_of_depth_is_one_in_lobar_white_matter_and_grows_to_either_side():
+    deep = np.array([THIN, DEEP[0], 25.0, THIN / 2, 2 * DEEP[0], 25.0])
+    depth = np.array([THIN, DEEP[1], DEEP[1], THIN / 2, DEEP[1], 2 * DEEP[1]])
+    np.testing.assert_allclose(doubt_of_depth(deep, depth), [1, 1, 1, 4, 16, 16])
+
+
+@pytest.mark.parametrize("doubtful", [THIN / 2, 1.4 * DEEP[0]])
+def test_a_disc_where_white_matter_is_seldom_pure_must_be_the_purer(doubtful):
+    """The same everywhere: near the surface or between the nuclei it does not do."""
+    rows, columns = np.indices((61, 61))
+    perfusion = 100 * (1 + 0.05 * (1 - 2 * (columns % 2)))
+    inside = np.ones(rows.shape, bool)
+    deep = np.where(columns < 28, doubtful, 25.0)
+    discs = Discs([np.ones((1, *rows.shape))], 0, perfusion, inside, inside, deep, (1.0, 1.0), 25.0)
+    (row, column), fault = discs.best((30, 20), [])
+    assert fault < 1 < discs.fault[30, 20]
+    assert 28 <= column < 28 + 4
+    assert abs(row - 30) < 4
 
 
 def test_noise_of_the_map_averages_out(head, hot, plane):
