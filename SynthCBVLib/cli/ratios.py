@@ -258,8 +258,7 @@ def _expected(row: RatioRow, path: Path) -> list[str]:
     if found is None:
         return []
     return [
-        f"{row.map}: a real ratio of {found.expected:.2f} is to be expected, from {found.lower:.2f} to "
-        f"{found.upper:.2f} "
+        f"{row.map}: the real ratio is expected from {found.lower:.2f} to {found.upper:.2f} "
         f"({found.level:.0%} interval, conformal: made to hold it in as many of patients like those that the "
         "model was calibrated on)."
     ]

@@ -10,7 +10,7 @@ from slicer.i18n import tr as _
 
 from SynthCBVLib.imaging.quality import Finding
 from SynthCBVLib.panel.synthesis import COLOURS
-from SynthCBVLib.scene.ratios import CONFORMAL, EXPECTED
+from SynthCBVLib.scene.ratios import CONFORMAL
 from SynthCBVLib.scene.results import findings_of
 
 if TYPE_CHECKING:
@@ -46,22 +46,19 @@ def ratio_text(table: slicer.vtkMRMLTableNode | None) -> str:
 def _expected(content: vtk.vtkTable, names: Sequence[str]) -> str:
     """Say within what the real ratio is to be expected, where a model was calibrated for it."""
     column = next((name for name in names if name.endswith(CONFORMAL)), None)
-    if column is None or EXPECTED not in names:
+    if column is None:
         return ""
     level = column.removesuffix(CONFORMAL).strip()
     text = _(
-        "{map}: a real ratio of <b>{expected}</b> is to be expected, within <b>{interval}</b> ({level} "
-        "interval, conformal: made to hold it in {level} of patients like those that the model was "
-        "calibrated on)."
+        "{map}: the real ratio is expected within <b>{interval}</b> ({level} interval, conformal: made to "
+        "hold it in {level} of patients like those that the model was calibrated on)."
     )
     lines = []
     for row in range(content.GetNumberOfRows()):
         found = content.GetColumnByName(column).GetValue(row)
         if found:
-            name, expected = (
-                html.escape(content.GetColumnByName(one).GetValue(row)) for one in ("Map", EXPECTED)
-            )
-            line = text.format(map=name, expected=expected, interval=html.escape(found), level=level)
+            name = html.escape(content.GetColumnByName("Map").GetValue(row))
+            line = text.format(map=name, interval=html.escape(found), level=level)
             lines.append(f'<p style="margin:4px 0 0 0">{line}</p>')
     return "".join(lines)
 

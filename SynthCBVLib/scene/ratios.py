@@ -29,8 +29,7 @@ if TYPE_CHECKING:
     from SynthCBVLib.analysis.regions import RatioInterval
     from SynthCBVLib.synthesis.calibration import ConformalInterval
 
-#: Column with the real ratio that is to be expected, and end of the name of that with its interval.
-EXPECTED = "Expected real T/WM"
+#: End of the name of the column with the intervals that hold the real ratio.
 CONFORMAL = "interval (conformal)"
 
 
@@ -135,9 +134,8 @@ def ratio_table(
     Returns
     -------
     vtkMRMLTableNode
-        Columns "Map", "T/WM", an interval such as "90 % interval" if a map has an uncertainty map, "Expected
-        real T/WM" with an interval such as "90 % interval (conformal)" if its model was calibrated, "Tumour",
-        "White matter", "Regions";
+        Columns "Map", "T/WM", an interval such as "90 % interval" if a map has an uncertainty map, another
+        such as "90 % interval (conformal)" if its model was calibrated, "Tumour", "White matter", "Regions";
         the findings are on the node (`SynthCBVLib.scene.results.findings_of`).
     """
     return finished(table_steps(regions, maps, name, uncertainties, level, table))
@@ -161,7 +159,6 @@ def table_steps(
         if sure:
             cells[f"{percent} interval"] = _from_to(row.interval)
         if calibrated:
-            cells[EXPECTED] = "" if expected is None else f"{expected.expected:.2f}"
             cells[f"{percent} {CONFORMAL}"] = _from_to(expected)
         cells |= {
             "Tumour": row.ratio.tumour,

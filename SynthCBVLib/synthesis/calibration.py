@@ -4,9 +4,7 @@ Fields of the card's `calibration`, all optional:
 
 - ``scale_factor``: factor on the network's Laplace scale for which the nominal 90 % interval holds 90 % of
   the validation patients' brain voxels; `synthesize` applies it to the uncertainty map.
-- ``log_ratio_shift``, ``log_ratio_slope``: the real ratio that is to be expected is
-  exp(shift) * (synthetic T/WM) ** slope (0 and 1 if not given); `expected_ratio`.
-- ``ratio_quantiles``: level ("0.9") to conformal quantile of abs(ln(real T/WM / expected T/WM)) in units of
+- ``ratio_quantiles``: level ("0.9") to conformal quantile of abs(ln(synthetic T/WM / real T/WM)) in units of
   the standard deviation of that logarithm, as propagated from the calibrated uncertainty map.
 - ``log_ratio_quantiles``: the same in plain units of the logarithm, for maps without an uncertainty map.
 - ``cases``, ``ratios``: how many patients these rest on.
@@ -25,12 +23,9 @@ if TYPE_CHECKING:
     from SynthCBVLib.synthesis.card import ModelCard
 
 QUANTILES = ("ratio_quantiles", "log_ratio_quantiles")
-SHIFT, SLOPE = "log_ratio_shift", "log_ratio_slope"
 _COUNTS = ("cases", "ratios")
-#: A factor beyond these says that scale and errors, or synthetic and real ratios, have nothing to do with
-#: each other.
+#: A factor beyond these says that scale and errors have nothing to do with each other.
 _FACTORS = (0.01, 100.0)
-_SLOPES = (0.05, 20.0)
 
 
 class ConformalInterval(NamedTuple):
@@ -48,11 +43,6 @@ class ConformalInterval(NamedTuple):
     upper: float
     level: float
 
-    @property
-    def expected(self) -> float:
-        """The ratio it lies around: its middle on the logarithmic scale."""
-        return math.sqrt(self.lower) * math.sqrt(self.upper)
-
 
 def check_calibration(calibration: Mapping[str, Any]) -> None:
     """Refuse what is no calibration.
@@ -64,18 +54,12 @@ def check_calibration(calibration: Mapping[str, Any]) -> None:
     """
     if not isinstance(calibration, Mapping):
         raise ValueError(f"calibration {type(calibration).__name__}: an object")
-    unknown = set(calibration) - {"scale_factor", SHIFT, SLOPE, *QUANTILES, *_COUNTS}
+    unknown = set(calibration) - {"scale_factor", *QUANTILES, *_COUNTS}
     if unknown:
         raise ValueError(f"calibration fields {sorted(unknown)}: unknown")
     factor = calibration.get("scale_factor", 1.0)
     if not (_is_number(factor) and _FACTORS[0] <= factor <= _FACTORS[1]):
         raise ValueError(f"calibration scale_factor {factor!r}: a number from {_FACTORS[0]} to {_FACTORS[1]}")
-    shift = calibration.get(SHIFT, 0.0)
-    if not (_is_number(shift) and _FACTORS[0] <= math.exp(min(shift, 99)) <= _FACTORS[1]):
-        raise ValueError(f"calibration {SHIFT} {shift!r}: the logarithm of a factor as above")
-    slope = calibration.get(SLOPE, 1.0)
-    if not (_is_number(slope) and _SLOPES[0] <= slope <= _SLOPES[1]):
-        raise ValueError(f"calibration {SLOPE} {slope!r}: a number from {_SLOPES[0]} to {_SLOPES[1]}")
     for name in _COUNTS:
         count = calibration.get(name, 0)
         if not (_is_number(count) and count >= 0):
@@ -92,11 +76,6 @@ def check_calibration(calibration: Mapping[str, Any]) -> None:
 def scale_factor(card: ModelCard) -> float:
     """Give the factor on the network's scale that a card asks for; 1 where it was not calibrated."""
     return float(card.calibration.get("scale_factor", 1.0))
-
-
-def expected_ratio(ratio: float, calibration: Mapping[str, Any]) -> float:
-    """Give the real T/WM ratio that is to be expected of a synthetic one above 0."""
-    return math.exp(float(calibration.get(SHIFT, 0.0))) * ratio ** float(calibration.get(SLOPE, 1.0))
 
 
 def ratio_interval(
@@ -120,9 +99,8 @@ def ratio_interval(
     Returns
     -------
     ConformalInterval or None
-        ``expected * exp(-+ quantile * relative_sd)``, or ``expected * exp(-+ quantile)`` without
-        `relative_sd`, with `expected_ratio`; None if the model was not calibrated for the level, or the ratio
-        is not above 0.
+        ``ratio * exp(-+ quantile * relative_sd)``, or ``ratio * exp(-+ quantile)`` without `relative_sd`;
+        None if the model was not calibrated for the level, or the ratio is not above 0.
     """
     calibration = card if isinstance(card, Mapping) else card.calibration
     own = relative_sd is not None
@@ -132,10 +110,9 @@ def ratio_interval(
     quantile = next((q for name, q in table.items() if abs(float(name) - level) < 1e-9), None)
     if quantile is None or not (math.isfinite(ratio) and ratio > 0):
         return None
-    middle = expected_ratio(ratio, calibration)
     width = float(quantile) * (relative_sd if own else 1.0)
     factor = math.exp(width) if width < 700 else math.inf
-    return ConformalInterval(middle / factor, middle * factor, level)
+    return ConformalInterval(ratio / factor, ratio * factor, level)
 
 
 def _is_number(value: Any) -> bool:

@@ -264,7 +264,7 @@ class SectionsTest(unittest.TestCase):
         shown = text(self.ui.ratioLabel)
         self.assertIn(f"<b>{self.ratio():.2f}</b>", shown)
         self.assertIn("90 % interval</td>", shown)
-        self.assertIn("</b> is to be expected, within <b>", shown)
+        self.assertIn("the real ratio is expected within <b>", shown)
 
     def test_cancelled_proposals_change_nothing(self):
         self.choose_map()

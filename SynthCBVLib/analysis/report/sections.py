@@ -50,7 +50,7 @@ def ratios_section(case: CaseReport, cleaned: Callable[[Any], Any]) -> str:
     expected = next(
         (real_ratio_interval(row, case.provenance) for row in case.ratios if row.map == SYNTHETIC), None
     )
-    header += ["Expected real T/WM", f"{expected.level:.0%} interval (conformal)"] if expected else []
+    header += [f"{expected.level:.0%} interval (conformal)"] if expected else []
     header += ["Tumour mean", "White-matter mean", "Regions"]
     header += ["Difference from real"] if real else []
     rows = []
@@ -60,8 +60,7 @@ def ratios_section(case: CaseReport, cleaned: Callable[[Any], Any]) -> str:
         if "nterval" in header[2]:
             cells.append(_from_to(interval))
         if expected:
-            own = expected if row.map == SYNTHETIC else None
-            cells += ["–" if own is None else f"{own.expected:.2f}", _from_to(own)]
+            cells.append(_from_to(expected if row.map == SYNTHETIC else None))
         cells += [
             text(ratio.tumour),
             text(ratio.white_matter),
@@ -85,9 +84,8 @@ def ratios_section(case: CaseReport, cleaned: Callable[[Any], Any]) -> str:
     if expected:
         n = calibration_of(case.provenance).get("ratios")
         sure += (
-            " The expected real ratio takes into account by how much such maps read ratios too low or too "
-            f"high on average. Its conformal interval is made to hold the real ratio in {expected.level:.0%} "
-            f"of patients like the {f'{n} ' if n else 'ones '}that the model was calibrated on."
+            f" The conformal interval is made to hold the real ratio in {expected.level:.0%} of patients "
+            f"like the {f'{n} ' if n else 'ones '}that the model was calibrated on."
         )
     return (
         "<h3>Tumour-to-white-matter ratio</h3>\n"

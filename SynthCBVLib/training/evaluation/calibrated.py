@@ -12,8 +12,8 @@ from SynthCBVLib.training.evaluation.results import Evaluation
 def write_calibrated(evaluation: Evaluation, folder: Path) -> list[Path]:
     """Write the evaluated model of each workflow with the calibration that was found in its card.
 
-    The maps of the new weights are those of the old; their uncertainty is scaled, and the real T/WM ratio
-    that is to be expected is told with its interval.
+    The maps of the new weights are those of the old; their uncertainty is scaled, and the interval of the
+    real T/WM ratio is told.
 
     Parameters
     ----------

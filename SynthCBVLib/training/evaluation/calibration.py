@@ -4,8 +4,7 @@ Voxels: the network's Laplace scale b says |error| <= -b ln(1 - level) in a shar
 factor that makes this true at 90 % on validation patients is `scale_factor`. Ratios: split-conformal
 prediction (Vovk et al., Algorithmic Learning in a Random World, 2005; Lei et al., JASA 2018;113:1094) of the
 logarithm of T/WM, whose quantiles hold whatever the errors' distribution, as long as the next patient is like
-those. A map made to be right on average reads the hottest spots too low: the interval lies around the real
-ratio that is to be expected, a line through the same patients' logarithms.
+those.
 """
 
 from __future__ import annotations
@@ -18,17 +17,12 @@ from typing import Any
 import numpy as np
 
 from SynthCBVLib.errors import InputError
-from SynthCBVLib.synthesis.calibration import SHIFT, SLOPE
 from SynthCBVLib.training.evaluation.scoring import ERROR_EDGES, Score
 
 #: Levels that are measured.
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 #: The level at which the scale is fitted.
 FITTED = 0.9
-#: A line with a slope of its own is taken if it makes the interval of that level narrower than this share.
-WORTH = 0.9
-#: Patients that a slope takes at least.
-_LEAST = 20
 
 
 @dataclass(frozen=True)
@@ -41,17 +35,15 @@ class Calibration:
         Factor on the Laplace scale (and on the standard deviation made of it) for which the nominal 90 %
         interval holds 90 % of the validation patients' brain voxels.
     ratio_quantiles : Mapping
-        Level to conformal quantile of |ln(real T/WM / expected T/WM)|, in units of the standard deviation of
-        that logarithm as propagated from the calibrated uncertainty map: the interval is expected * exp(-+
+        Level to conformal quantile of |ln(synthetic T/WM / real T/WM)|, in units of the standard deviation of
+        that logarithm as propagated from the calibrated uncertainty map: the interval is ratio * exp(-+
         quantile * sd). Levels that so few patients cannot give are left out.
     log_ratio_quantiles : Mapping
-        The same in plain units of the logarithm: the interval is expected * exp(-+ quantile).
+        The same in plain units of the logarithm: the interval is ratio * exp(-+ quantile).
     cases : int
         Patients whose voxels counted.
     ratios : int
         Patients with a ratio.
-    log_ratio_shift, log_ratio_slope : float
-        The expected real ratio is exp(shift) * (synthetic T/WM) ** slope.
     """
 
     scale_factor: float = 1.0
@@ -59,8 +51,6 @@ class Calibration:
     log_ratio_quantiles: Mapping[float, float] = field(default_factory=dict)
     cases: int = 0
     ratios: int = 0
-    log_ratio_shift: float = 0.0
-    log_ratio_slope: float = 1.0
 
     @classmethod
     def from_card(cls, card: Mapping[str, Any]) -> Calibration:
@@ -70,18 +60,12 @@ class Calibration:
             for name in ("ratio_quantiles", "log_ratio_quantiles")
         }
         counts = {name: int(card.get(name, 0)) for name in ("cases", "ratios")}
-        lines = {SHIFT: float(card.get(SHIFT, 0.0)), SLOPE: float(card.get(SLOPE, 1.0))}
-        return cls(float(card.get("scale_factor", 1.0)), **tables, **counts, **lines)
-
-    def expected(self, ratios: np.ndarray) -> np.ndarray:
-        """Give the real T/WM ratios that are to be expected of synthetic ones."""
-        return math.exp(self.log_ratio_shift) * np.asarray(ratios, float) ** self.log_ratio_slope
+        return cls(float(card.get("scale_factor", 1.0)), **tables, **counts)
 
     def as_card(self) -> dict[str, Any]:
         """Give the calibration as JSON for a model card, numbers rounded."""
         card = asdict(self)
-        for name in ("scale_factor", SHIFT, SLOPE):
-            card[name] = round(card[name], 4)
+        card["scale_factor"] = round(self.scale_factor, 4)
         for name in ("ratio_quantiles", "log_ratio_quantiles"):
             card[name] = {f"{level:g}": round(value, 4) for level, value in card[name].items()}
         return card
@@ -161,15 +145,14 @@ def conformal_quantile(values: Sequence[float], level: float) -> float:
     return float(ordered[rank - 1]) if 1 <= rank <= ordered.size else math.inf
 
 
-def log_ratios(scores: Sequence[Score], real: Sequence[float]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Give ln of synthetic and real T/WM, and the SD propagated to the former, where there are both; (n,)."""
+def log_errors(scores: Sequence[Score], real: Sequence[float]) -> tuple[np.ndarray, np.ndarray]:
+    """Give |ln(synthetic / real)| and the propagated SD of the ratios that both have, (n,) each."""
     kept = [
-        (math.log(score.ratio), math.log(truth), score.log_sd)
+        (abs(math.log(score.ratio / truth)), score.log_sd)
         for score, truth in zip(scores, real, strict=True)
         if score.ratio > 0 and truth > 0
     ]
-    found, true, sds = np.array(kept, dtype=float).reshape(-1, 3).T
-    return found, true, sds
+    return tuple(np.array(kept, dtype=float).reshape(-1, 2).T)
 
 
 def calibrate(scores: Sequence[Score], real: Sequence[float]) -> Calibration:
@@ -183,36 +166,14 @@ def calibrate(scores: Sequence[Score], real: Sequence[float]) -> Calibration:
         Real T/WM ratio of each patient; NaN where there is none.
     """
     factor = scale_factor(scores)
-    found, true, sds = log_ratios(scores, real)
-    shift, slope, away = _line(found, true)
+    errors, sds = log_errors(scores, real)
     known = np.isfinite(sds) & (sds > 0)
     quantiles = {}
-    for name, values in (("own", away[known] / (factor * sds[known])), ("plain", away)):
-        each = {level: conformal_quantile(values, level) for level in LEVELS}
-        quantiles[name] = {level: value for level, value in each.items() if math.isfinite(value)}
+    for name, values in (("own", errors[known] / (factor * sds[known])), ("plain", errors)):
+        found = {level: conformal_quantile(values, level) for level in LEVELS}
+        quantiles[name] = {level: value for level, value in found.items() if math.isfinite(value)}
     counted = sum(bool(sum(score.errors)) for score in scores)
-    return Calibration(factor, quantiles["own"], quantiles["plain"], counted, len(found), shift, slope)
-
-
-def _line(found: np.ndarray, true: np.ndarray) -> tuple[float, float, np.ndarray]:
-    """Give the line through logarithms of ratios, and how far each patient lies from that of the others.
-
-    A slope of one, unless another makes the interval clearly narrower.
-    """
-    n = len(found)
-    if n < 2:
-        return 0.0, 1.0, np.abs(true - found)
-    errors = true - found
-    shift, slope, away = float(errors.mean()), 1.0, np.abs(errors - errors.mean()) * (n / (n - 1))
-    spread = float(np.sum((found - found.mean()) ** 2))
-    if n >= _LEAST and spread > 0:
-        own = float(np.sum((found - found.mean()) * (true - true.mean())) / spread)
-        start = float(true.mean() - own * found.mean())
-        leverage = 1 / n + (found - found.mean()) ** 2 / spread
-        left = np.abs(true - start - own * found) / np.maximum(1 - leverage, 1e-9)
-        if 0.05 < own < 20 and conformal_quantile(left, FITTED) < WORTH * conformal_quantile(away, FITTED):
-            return start, own, left
-    return shift, slope, away
+    return Calibration(factor, quantiles["own"], quantiles["plain"], counted, len(errors))
 
 
 def ratio_coverage(
@@ -224,9 +185,8 @@ def ratio_coverage(
 ) -> Coverage | None:
     """Tell how often the calibrated interval of T/WM held; None where there is no such interval."""
     quantile = (calibration.log_ratio_quantiles if plain else calibration.ratio_quantiles).get(level)
-    found, true, sds = log_ratios(scores, real)
-    if quantile is None or not len(found):
+    errors, sds = log_errors(scores, real)
+    if quantile is None or not len(errors):
         return None
     width = quantile if plain else quantile * calibration.scale_factor * sds
-    expected = calibration.log_ratio_shift + calibration.log_ratio_slope * found
-    return Coverage(level, float(np.mean(np.abs(true - expected) <= width)), len(found))
+    return Coverage(level, float(np.mean(errors <= width)), len(errors))

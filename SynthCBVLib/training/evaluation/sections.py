@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 
 import numpy as np
 
-from SynthCBVLib.analysis.agreement import bland_altman, pearson, regression
 from SynthCBVLib.analysis.agreement.t_tests import PairedT
 from SynthCBVLib.analysis.cohort.statistics import p_text, sentences
-from SynthCBVLib.errors import InputError
 from SynthCBVLib.training.evaluation.bars import Bar, bias_percent, combination_rows, shown
 from SynthCBVLib.training.evaluation.calibration import LEVELS, ratio_coverage, voxel_coverage
 from SynthCBVLib.training.evaluation.results import Evaluation, Workflow
@@ -131,28 +128,24 @@ def ratio_lines(workflow: Workflow) -> list[str]:
     if analysis is None:
         return []
     rows = []
-    calibration = workflow.calibration
-    maps = [("synthetic", "synthetic rCBV", None), ("f", "fitted f", None)]
-    if calibration is not None:
-        maps.insert(1, ("synthetic", "expected from synthetic rCBV", calibration))
-    for measure, name, line in maps:
+    for measure, name in (("synthetic", "synthetic rCBV"), ("f", "fitted f")):
         for group in (None, *(workflow.groups() if len(workflow.groups()) > 1 else ())):
             pair = analysis.pair(measure, group)
-            if pair is not None and pair.bland_altman is not None:
-                other = pair.other if line is None else line.expected(pair.other)
-                rows.append([name, group or "all", str(pair.n), *_agreement(pair.real, other)])
+            if pair is None or pair.bland_altman is None:
+                continue
+            line, r, limits = pair.regression, pair.pearson, pair.bland_altman
+            rows.append([
+                name, group or "all", str(pair.n),
+                "–" if line is None else f"{line.slope:.3f} ({_ends(line.slope_interval)})",
+                "–" if line is None else f"{line.intercept:.3f}",
+                "–" if r is None else f"{r.r:.3f} ({_ends(r.interval)})",
+                "–" if r is None else p_text(r.p),
+                f"{bias_percent(pair.real, pair.other):+.1f} %",
+                f"{-limits.upper:.2f} to {-limits.lower:.2f}",
+            ])  # fmt: skip
     header = ("map", "group", "n", "slope (95 % CI)", "intercept", "r (95 % CI)", "P of r",
               "bias, % of real mean", "limits of agreement (map – real)")  # fmt: skip
     lines = table(header, rows)
-    if calibration is not None:
-        slope = calibration.log_ratio_slope
-        power = "" if slope == 1 else f" to the power of {slope:.3f}"
-        lines += [
-            "Expected: the real ratio as the panel, `ratios` and the report tell it, "
-            f"{math.exp(calibration.log_ratio_shift):.3f} times the map's{power}, from the logarithms of "
-            f"{calibration.ratios} patients of the calibration.",
-            "",
-        ]
     groups = []
     for one in analysis.comparisons_of_groups:
         if one.student is None:
@@ -182,21 +175,6 @@ def ratio_lines(workflow: Workflow) -> list[str]:
     if compared:
         lines += table(("difference of areas", "", "DeLong"), compared)
     return lines
-
-
-def _agreement(real: np.ndarray, other: np.ndarray) -> list[str]:
-    """Give regression, correlation, bias and limits of agreement as cells; dashes where there is none."""
-    limits = bland_altman(real, other)
-    cells = ["–"] * 4
-    with suppress(InputError):
-        line = regression(real, other)
-        cells[:2] = [f"{line.slope:.3f} ({_ends(line.slope_interval)})", f"{line.intercept:.3f}"]
-    with suppress(InputError):
-        r = pearson(real, other)
-        cells[2:] = [f"{r.r:.3f} ({_ends(r.interval)})", p_text(r.p)]
-    return [
-        *cells, f"{bias_percent(real, other):+.1f} %", f"{-limits.upper:.2f} to {-limits.lower:.2f}"
-    ]  # fmt: skip
 
 
 def recurrence_lines(workflow: Workflow) -> list[str]:
@@ -256,7 +234,7 @@ def uncertainty_lines(workflow: Workflow) -> list[str]:
         lines += [
             f"Calibrated on {calibration.cases} validation patients ({calibration.ratios} with a ratio): the "
             f"Laplace scale times {calibration.scale_factor:.3f}; conformal quantiles of "
-            f"|ln(real / expected)| in propagated standard deviations: {quantiles or 'none'}.",
+            f"|ln(synthetic / real)| in propagated standard deviations: {quantiles or 'none'}.",
             "",
         ]
     return lines

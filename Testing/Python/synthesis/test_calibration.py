@@ -11,7 +11,7 @@ import SimpleITK as sitk
 from SynthCBVLib.analysis.regions.uncertainty import ratio_uncertainty
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.synthesis import synthesize
-from SynthCBVLib.synthesis.calibration import expected_ratio, ratio_interval, scale_factor
+from SynthCBVLib.synthesis.calibration import ratio_interval, scale_factor
 from SynthCBVLib.synthesis.card import ModelCard
 from SynthCBVLib.training.presets import preset
 
@@ -48,12 +48,6 @@ def test_card_keeps_it(card):
         {"ratio_quantiles": [0.9]},
         {"cases": -1},
         {"sigma": 2},
-        {"log_ratio_shift": "0.1"},
-        {"log_ratio_shift": math.log(200)},
-        {"log_ratio_shift": -1e6},
-        {"log_ratio_shift": 1e6},
-        {"log_ratio_slope": 0.0},
-        {"log_ratio_slope": None},
     ],
 )
 def test_unfit_calibration_is_refused(card, change):
@@ -68,17 +62,6 @@ def test_interval_is_the_ratio_times_its_width(card):
     assert interval == pytest.approx((3 * math.exp(-0.2), 3 * math.exp(0.2), 0.9))
     assert ratio_interval(3.0, card, 0.1, level=0.5).upper == pytest.approx(3 * math.exp(0.07))
     assert ratio_interval(3.0, CALIBRATION).lower == pytest.approx(3 * math.exp(-0.3))
-
-
-def test_interval_lies_around_the_ratio_that_is_expected():
-    shifted = {**CALIBRATION, "log_ratio_shift": math.log(1.2)}
-    interval = ratio_interval(3.0, shifted, relative_sd=0.1)
-    assert interval == pytest.approx((3.6 * math.exp(-0.2), 3.6 * math.exp(0.2), 0.9))
-    assert interval.expected == pytest.approx(3.6)
-    assert ratio_interval(3.0, CALIBRATION).expected == pytest.approx(3.0)
-    bent = {**shifted, "log_ratio_slope": 0.5}
-    assert ratio_interval(4.0, bent).expected == expected_ratio(4.0, bent) == pytest.approx(2.4)
-    assert math.isinf(ratio_interval(3.0, {"ratio_quantiles": {"0.9": 1e6}}, 0.1).upper)
 
 
 def test_no_interval_where_nothing_was_calibrated(card):
