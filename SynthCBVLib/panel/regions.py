@@ -171,16 +171,19 @@ class RegionsSection:
             text = _("An outline of the tumour is proposed, but no regions.")
         else:
             text = _("An outline of the tumour and six regions are proposed.")
-        node = _segmentation(self._parameters())
-        self.editor.choose(segment_ids(node)[OUTLINE])  # not the brush: a click to look must not paint
+        parameters = self._parameters()
+        node = None if parameters is None else _segmentation(parameters)
+        drawn = {} if node is None else segment_ids(node)  # another may have been chosen meanwhile
+        if OUTLINE in drawn:
+            self.editor.choose(drawn[OUTLINE])  # not the brush: a click to look must not paint
         return text + finding_text([one for one in findings if one.severity != "info"])
 
     def _not_outlined(self, findings: object, problem: Exception | None) -> None:
         """Ask for an outline where the computer has found none."""
-        node = None if self._parameters() is None else _segmentation(self._parameters())
-        if not isinstance(problem, InputError) or node is None:
-            return
-        self._ask_for_outline(node, str(problem))
+        parameters = self._parameters()
+        node = None if parameters is None else _segmentation(parameters)
+        if isinstance(problem, InputError) and node is not None:
+            self._ask_for_outline(node, str(problem))
 
     def _ask_for_outline(self, node: slicer.vtkMRMLSegmentationNode, reason: str) -> None:
         name_regions(node)
