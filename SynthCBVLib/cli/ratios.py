@@ -215,7 +215,7 @@ def _read_further(name: str, path: Path) -> sitk.Image:
     image = read_image(path)
     if _modality(name) is not Modality.DWI or not is_series(image):
         return _read_map(path)
-    from SynthCBVLib.analysis.regions.outline import fluid_dark_image
+    from SynthCBVLib.analysis.regions.fluid_dark import fluid_dark_image
 
     return fluid_dark_image(read_diffusion(path))
 

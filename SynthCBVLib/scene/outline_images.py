@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from SynthCBVLib.analysis.regions.outline import ABOUT, MIDDLE_B
+from SynthCBVLib.analysis.regions.fluid_dark import FluidDark
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.imaging.study import Modality
 from SynthCBVLib.scene.b_values import series_b_values
@@ -93,38 +93,24 @@ def _matrix(entry: Any) -> np.ndarray | None:
 
 
 def _fluid_dark(node: slicer.vtkMRMLNode, b_values: Sequence[float] | None) -> Generator[None, None, Volume]:
-    """Make the image of a series in which fluid is dark, as `fluid_dark_image` does, a volume a step."""
-    known = series_b_values(node, b_values)
-    middle = [i for i, b in enumerate(known) if MIDDLE_B[0] <= b <= MIDDLE_B[1]]
-    if middle:
-        return (yield from _mean(node, middle))
-    below, above = [b for b in known if b < ABOUT], [b for b in known if b > ABOUT]
-    if not (below and above):
-        nearest = max(below) if below else min(above)
-        return (yield from _mean(node, [i for i, b in enumerate(known) if b == nearest]))
-    ends = []
-    for end in (max(below), min(above)):
-        ends.append((yield from _mean(node, [i for i, b in enumerate(known) if b == end])))
-    share = (ABOUT - max(below)) / (min(above) - max(below))
-    low, high = (np.maximum(end.array, 0) for end in ends)
-    return _like(ends[0], low ** (1 - share) * high**share)
+    """Make the image of a series in which fluid is dark, a volume a step."""
+    way = FluidDark.of(series_b_values(node, b_values))
+    means = []
+    for weights in way.weights:
+        mean: np.ndarray | None = None
+        for i in np.flatnonzero(weights):
+            volume, values = _member(node, int(i))
+            own = np.float32(weights[i]) * values
+            mean = own if mean is None else mean + own
+            yield
+        means.append(mean)
+    return Volume(volume.name, way.image(means), volume.spacing, volume.origin, volume.direction)
 
 
-def _mean(node: slicer.vtkMRMLNode, members: Sequence[int]) -> Generator[None, None, Volume]:
-    """Give the mean of some volumes of a series."""
-    total: np.ndarray | None = None
-    volume: Volume | None = None
-    for i in members:
-        if node.IsA("vtkMRMLSequenceNode"):
-            volume = view_volume(node.GetNthDataNode(i))
-            values = volume.array
-        else:
-            volume = view_volume(node)
-            values = volume.array[..., i]
-        total = values.astype(np.float32) if total is None else total + values
-        yield
-    return _like(volume, total / np.float32(len(members)))
-
-
-def _like(volume: Volume, array: np.ndarray) -> Volume:
-    return Volume(volume.name, array.astype(np.float32), volume.spacing, volume.origin, volume.direction)
+def _member(node: slicer.vtkMRMLNode, number: int) -> tuple[Volume, np.ndarray]:
+    """View one volume of a series: where it lies, and its values."""
+    if node.IsA("vtkMRMLSequenceNode"):
+        volume = view_volume(node.GetNthDataNode(number))
+        return volume, volume.array
+    volume = view_volume(node)
+    return volume, volume.array[..., number]

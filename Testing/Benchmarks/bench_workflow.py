@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from SynthCBVLib.analysis.agreement import pearson, regression
 from SynthCBVLib.analysis.calibrated_ratio import real_ratio_interval
 from SynthCBVLib.analysis.regions import ratio_row, t_wm_ratio
-from SynthCBVLib.analysis.regions.outline import fluid_dark_image
+from SynthCBVLib.analysis.regions.fluid_dark import fluid_dark_image
 from SynthCBVLib.analysis.regions.outline_regions import propose_outlined_regions
 from SynthCBVLib.analysis.regions.uncertainty import ratio_uncertainty
 from SynthCBVLib.errors import InputError

@@ -15,7 +15,7 @@ from SynthCBVLib.analysis.regions.midsagittal import SagittalPlane, midsagittal_
 from SynthCBVLib.analysis.regions.outline_evidence import SIGNS, Head, evidence, on_head
 from SynthCBVLib.errors import InputError
 from SynthCBVLib.imaging.resampling import resample
-from SynthCBVLib.imaging.study import DiffusionSeries, Modality, like, split_volumes
+from SynthCBVLib.imaging.study import Modality, like
 from SynthCBVLib.progress import Progress, silent
 
 if TYPE_CHECKING:
@@ -40,8 +40,6 @@ SHARE, LOWEST, HIGHEST = 0.55, 0.6, 1.2
 SMOOTH_OUTLINE = 2.0
 #: Least volume of an outline, mm³.
 LEAST_VOLUME = 300.0
-#: b-values (s/mm²) of diffusion-weighted images in which fluid is dark and tumour bright, and their middle.
-MIDDLE_B, ABOUT = (300.0, 700.0), 500.0
 
 
 @dataclass(frozen=True)
@@ -93,7 +91,7 @@ def propose_outline(
     ----------
     images : Mapping of Modality to sitk.Image
         Aligned 3D images on one grid; `Modality.DWI` is an image in which fluid is dark, as
-        `fluid_dark_image` gives it. The scales of intensity do not matter.
+        `fluid_dark.fluid_dark_image` gives it. The scales of intensity do not matter.
     mask : sitk.Image
         Brain mask on the same grid.
     map : sitk.Image, optional
@@ -157,28 +155,6 @@ def propose_outline(
         findings = [_not_found(used), *findings]
     report(1.0, "Outline proposed")
     return ProposedOutline(outline, score, used, plane, tuple(findings))
-
-
-def fluid_dark_image(series: DiffusionSeries) -> sitk.Image:
-    """Give the image of a diffusion series in which fluid is dark and tumour bright.
-
-    Tumour's T2 is long, so it is bright without diffusion weighting; fluid is still brighter, but fades soon.
-    The mean of the images with b-values about 500 s/mm² is taken; without them, what a single exponential
-    through the nearest below and above says (the nearest alone where there is none on one side).
-    """
-    b_values, image, _counts = series.averaged()
-    volumes = [sitk.Cast(volume, sitk.sitkFloat32) for volume in split_volumes(image)]
-    middle = [v for b, v in zip(b_values, volumes, strict=True) if MIDDLE_B[0] <= b <= MIDDLE_B[1]]
-    if middle:
-        return sum(middle[1:], middle[0]) / float(len(middle))
-    below = [i for i, b in enumerate(b_values) if b < ABOUT]
-    above = [i for i, b in enumerate(b_values) if b > ABOUT]
-    if not (below and above):
-        return volumes[below[-1] if below else above[0]]
-    i, j = below[-1], above[0]
-    share = (ABOUT - b_values[i]) / (b_values[j] - b_values[i])
-    low, high = (np.maximum(sitk.GetArrayFromImage(volumes[k]), 0) for k in (i, j))
-    return like((low ** (1 - share) * high**share).astype(np.float32), volumes[i])
 
 
 def _strongest(head: Head, strength: np.ndarray) -> tuple[float, np.ndarray, bool]:

@@ -65,7 +65,7 @@ def propose_outlined_regions(
         Map of blood volume that is searched for hot spots.
     images : Mapping of Modality to (sitk.Image, sitk.Transform or None)
         Further images on any grids, with what leads from points of the reference to points of the image
-        (None where they are aligned as they are); `Modality.DWI` as `outline.fluid_dark_image` gives it.
+        (None where they are aligned as they are); `Modality.DWI` as `fluid_dark.fluid_dark_image` gives it.
     mask : sitk.Image, optional
         Brain mask; segmented from the reference by default.
     progress : Progress, optional

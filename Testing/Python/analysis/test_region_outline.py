@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from hypothesis import given
+from hypothesis import strategies as st
 
 from SynthCBVLib.analysis.regions import outline_regions
-from SynthCBVLib.analysis.regions.outline import fluid_dark_image, propose_outline
+from SynthCBVLib.analysis.regions.fluid_dark import FluidDark, fluid_dark_image
+from SynthCBVLib.analysis.regions.outline import propose_outline
 from SynthCBVLib.analysis.regions.outline_regions import affine_of, propose_outlined_regions
 from SynthCBVLib.errors import Cancelled, InputError
 from SynthCBVLib.imaging.study import DiffusionSeries, Modality, join_series, join_vector
@@ -291,6 +294,18 @@ def test_image_in_which_fluid_is_dark(join, b_values, at):
     volumes = [sitk.GetImageFromArray((100 * np.exp(-b * diffusion)).astype(np.float32)) for b in b_values]
     found = sitk.GetArrayFromImage(fluid_dark_image(DiffusionSeries(join(volumes), b_values)))
     assert found == pytest.approx(np.mean([100 * np.exp(-b * diffusion) for b in at], axis=0), rel=1e-5)
+
+
+@given(st.lists(st.sampled_from([0.0, 50.0, 200.0, 400.0, 500.0, 600.0, 800.0, 1000.0]), min_size=1))
+def test_every_b_value_of_a_mean_counts_the_same(b_values):
+    way, own = FluidDark.of(b_values), np.array(b_values)
+    for weights in way.weights:
+        counted = {b: weights[own == b].sum() for b in b_values if weights[own == b].any()}
+        assert weights.sum() == pytest.approx(1)
+        assert list(counted.values()) == pytest.approx([1 / len(counted)] * len(counted))
+    assert 0 <= way.share < 1
+    # Constant images give the constant back, whatever is put together.
+    assert way.image([7.0 * weights.sum(keepdims=True) for weights in way.weights]) == pytest.approx(7.0)
 
 
 def test_outline_and_regions_in_one_go(head):
