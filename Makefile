@@ -31,10 +31,11 @@ bench:
 screenshots: $(INSTALLED)
 	$(PY) Testing/Host/screenshots.py docs/images
 
-# Trains the bundled weights anew on digital patients (about eleven hours on two cores) and calibrates them, in parts: small
-# patches turned and scaled, then as they are, then patches of nearly the whole head, then with more weight where
-# there is much blood; IVIM's then wider, on two and three times the patients, ASL's on more treated ones. (The
-# first five parts of the bundled ASL weights were trained before that network was told which inputs are present.)
+# Trains the bundled weights anew on digital patients (about eleven hours on two cores) and calibrates them. In
+# parts: small patches turned and scaled, then as they are, then patches of nearly the whole head, then with more
+# weight where there is much blood; IVIM's then wider, on two and three times the patients, ASL's on more treated
+# ones. (The first five parts of the bundled ASL weights were trained before that network was told which inputs are
+# present.)
 TRAIN = $(PY) -m SynthCBVLib train --cases runs/cases --validation-list runs/validation.txt
 AS_THEY_ARE = --set rotation=0 --set zoom=0
 WIDE = $(AS_THEY_ARE) --set patch=1x192x160 --batch 4
