@@ -3,15 +3,15 @@
 
 python Testing/Benchmarks/bench_proposals.py [--seeds 14200-14239] [--anatomy T2w] [--cache FOLDER]
 
-Even seeds are IDH wild-type gliomas, odd ones IDH mutant, in the compact protocol. Everything is on the grid
-of T2w: the scanner's rCBV map with its noise, and the true label of solid tumour made rough in three ways, as
-a user's outline would be: a pixel wider, a pixel narrower, or with a wavering border (SD 1.5 mm). Hot spots
-count as inside if of each the centre and at least 80 % of the area are solid tumour in truth; white matter if
-each region holds at least 95 % of it in truth; the ratio is held against that of the truth's regions on the
-same map, in all and by its two parts (above 0: the proposed regions read higher). Settings were chosen on
-seeds 3000 to 3019, 6000 to 6039 and 7000 to 7039; those of white matter, and the hot spots' smoothing, also
-on 8000 to 8020 and 9000 to 9039; how depth weighs, and when another slice is taken, on all of these, 8021 to
-8039, 10200 to 10239, 11200 to 11239 and 12200 to 12239.
+Even seeds are IDH wild-type gliomas, odd ones IDH mutant, in the compact protocol. Everything is on the
+grid of T2w: the scanner's rCBV map with its noise, and the true label of solid tumour as it is or made
+rough in three ways, as a user's outline would be: a pixel wider, a pixel narrower, or with a wavering
+border (SD 1.5 mm). Hot spots count as inside if of each the centre and at least 80 % of the area are solid
+tumour in truth; white matter if each region holds at least 95 % of it in truth; the ratio is held against
+that of the truth's regions on the same map, in all and by its two parts (above 0: the proposed regions read
+higher). Settings were chosen on seeds 3000 to 3019, 6000 to 6039 and 7000 to 7039; those of white matter,
+and the hot spots' smoothing, also on 8000 to 8020 and 9000 to 9039; how depth weighs, and when another
+slice is taken, on all of these, 8021 to 8039, 10200 to 10239, 11200 to 11239 and 12200 to 12239.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from SynthCBVLib.errors import InputError
 from SynthCBVLib.imaging.brainmask import brain_mask
 from SynthCBVLib.imaging.study import Modality, like
 
-OUTLINES = ("wider", "narrower", "wavering")
+OUTLINES = ("exact", "wider", "narrower", "wavering")
 TRUTHS = ("white", "lesion", "brain")
 
 
@@ -68,6 +68,8 @@ def simulate(seed: int, folder: Path) -> None:
 
 def rough(solid: np.ndarray, outline: str, pixel: tuple[float, float], seed: int) -> np.ndarray:
     """Give an outline as a user might draw it in the slices of a tumour (slice, row, column)."""
+    if outline == "exact":
+        return solid
     if outline == "wider":
         return np.stack([ndimage.binary_dilation(part) for part in solid])
     if outline == "narrower":
