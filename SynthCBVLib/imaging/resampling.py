@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
@@ -73,6 +74,15 @@ def matrix_of(transform: sitk.Transform) -> np.ndarray:
         matrix[:3, axis] = np.array(transform.TransformPoint(unit)) - origin
     matrix[:3, 3] = origin
     return matrix
+
+
+def affine_of(matrix: Sequence[Sequence[float]] | np.ndarray) -> sitk.AffineTransform:
+    """Make the transform that a matrix (4, 4; LPS, mm) stands for."""
+    values = np.asarray(matrix, dtype=float)
+    transform = sitk.AffineTransform(3)
+    transform.SetMatrix(values[:3, :3].ravel().tolist())
+    transform.SetTranslation(values[:3, 3].tolist())
+    return transform
 
 
 def grid(reference: sitk.Image, spacing: tuple[float | None, float | None, float | None]) -> sitk.Image:

@@ -13,7 +13,7 @@ from SynthCBVLib.errors import InputError
 from SynthCBVLib.imaging.study import Modality
 from SynthCBVLib.scene.b_values import series_b_values
 from SynthCBVLib.scene.results import input_of, provenance_of
-from SynthCBVLib.scene.volumes import copy_steps, view_volume
+from SynthCBVLib.scene.volumes import copy_steps, view_member
 from SynthCBVLib.worker.handover import Volume
 
 if TYPE_CHECKING:
@@ -99,18 +99,9 @@ def _fluid_dark(node: slicer.vtkMRMLNode, b_values: Sequence[float] | None) -> G
     for weights in way.weights:
         mean: np.ndarray | None = None
         for i in np.flatnonzero(weights):
-            volume, values = _member(node, int(i))
-            own = np.float32(weights[i]) * values
+            volume = view_member(node, int(i))
+            own = np.float32(weights[i]) * volume.array
             mean = own if mean is None else mean + own
             yield
         means.append(mean)
     return Volume(volume.name, way.image(means), volume.spacing, volume.origin, volume.direction)
-
-
-def _member(node: slicer.vtkMRMLNode, number: int) -> tuple[Volume, np.ndarray]:
-    """View one volume of a series: where it lies, and its values."""
-    if node.IsA("vtkMRMLSequenceNode"):
-        volume = view_volume(node.GetNthDataNode(number))
-        return volume, volume.array
-    volume = view_volume(node)
-    return volume, volume.array[..., number]

@@ -15,7 +15,7 @@ import numpy as np
 from SynthCBVLib.scene.application import current_scene
 from SynthCBVLib.scene.prepared import empty_data, index_to_ras, lps_matrix
 from SynthCBVLib.scene.results import input_of, provenance_of
-from SynthCBVLib.scene.volumes import LPS_RAS, view_volume, vtk_matrix
+from SynthCBVLib.scene.volumes import LPS_RAS, view_member, view_volume, vtk_matrix
 from SynthCBVLib.worker.handover import Volume
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def pair_steps(
     if found is None or found.matrix is None or reference is None or node is None:
         hide_pair()
         return None
-    volume = _first(node)
+    volume = view_member(node, 0)
     squares = _squares(volume, found.matrix, view_volume(reference)) if checkerboard else None
     kind = np.dtype(np.float32) if checkerboard else volume.array.dtype
     data, voxels = empty_data(volume.array.shape, kind)
@@ -147,14 +147,6 @@ def hide_pair() -> None:
             if node.GetAttribute(PAIR_ATTRIBUTE):
                 scene.RemoveNode(node.GetDisplayNode()) if node.GetDisplayNode() is not None else None
                 scene.RemoveNode(node)
-
-
-def _first(node: slicer.vtkMRMLNode) -> Volume:
-    """Give the voxels that show an image, uncopied: its own, or those of the first volume of a series."""
-    volume = view_volume(node.GetNthDataNode(0) if node.IsA("vtkMRMLSequenceNode") else node)
-    if volume.array.ndim < 4:
-        return volume
-    return Volume(volume.name, volume.array[..., 0], volume.spacing, volume.origin, volume.direction)
 
 
 def _squares(volume: Volume, matrix: np.ndarray, reference: Volume) -> np.ndarray:

@@ -222,9 +222,9 @@ def propose_segments(
         If there is no such segment, no tumour stands out, or regions cannot be placed; the segmentation is as
         before then.
     """
-    from SynthCBVLib.analysis.regions.outline_regions import affine_of, propose_outlined_regions
+    from SynthCBVLib.analysis.regions.outline_regions import propose_outlined_regions
     from SynthCBVLib.analysis.regions.proposals import propose_regions
-    from SynthCBVLib.imaging.resampling import resample
+    from SynthCBVLib.imaging.resampling import affine_of, resample
     from SynthCBVLib.scene.outline_images import copy_outline_images
 
     segment_id = None if outline is None else outline_id(node, outline)

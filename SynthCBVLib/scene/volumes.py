@@ -76,6 +76,12 @@ def view_volume(node: slicer.vtkMRMLVolumeNode, name: str = "") -> Volume:
     return Volume(name, array, *geometry(matrix, name))
 
 
+def view_member(node: slicer.vtkMRMLNode, number: int) -> Volume:
+    """Give a volume of a series as `view_volume` does; one that is no series is its only one."""
+    volume = view_volume(node.GetNthDataNode(number) if node.IsA("vtkMRMLSequenceNode") else node)
+    return volume if volume.array.ndim < 4 else replace(volume, array=volume.array[..., number])
+
+
 def volume_to_image(node: slicer.vtkMRMLVolumeNode) -> sitk.Image:
     """Copy a volume node into an image in world space: mm, LPS; several components make a vector image.
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -77,7 +77,7 @@ def read(seed: int, idh: str, model: Model) -> Reading:
     kinds = (found.tumour, found.white_matter)
     row = ratio_row("synthetic", made.rcbv, *kinds)
     sure = ratio_uncertainty(made.rcbv, made.uncertainty, *kinds, 0.9)
-    interval = real_ratio_interval(type(row)(**{**vars(row), "interval": sure}), made.provenance)
+    interval = real_ratio_interval(replace(row, interval=sure), made.provenance)
     solid = sitk.GetArrayFromImage(resample(own.solid, made.rcbv)) > 0.5
     inside = all((solid[sitk.GetArrayFromImage(mask) > 0]).mean() >= 0.8 for mask in found.tumour.values())
     held = interval is not None and interval.lower <= real <= interval.upper

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
 import SimpleITK as sitk
 
 from SynthCBVLib.analysis.arrays import check_grid
@@ -110,12 +109,3 @@ def propose_outlined_regions(
             Finding("error", None, f"No regions could be placed: {error}", "Correct the outline.")
         )
     return OutlinedRegions(outline, regions, tuple(findings))
-
-
-def affine_of(matrix: Sequence[Sequence[float]] | np.ndarray) -> sitk.AffineTransform:
-    """Make the transform that a matrix (4, 4; LPS, mm) stands for."""
-    values = np.asarray(matrix, dtype=float)
-    transform = sitk.AffineTransform(3)
-    transform.SetMatrix(values[:3, :3].ravel().tolist())
-    transform.SetTranslation(values[:3, 3].tolist())
-    return transform

@@ -59,7 +59,8 @@ def _with_outline(
     job: Mapping[str, Any], anatomy: sitk.Image, images: Mapping[str, sitk.Image], teller: Teller
 ) -> tuple[dict[str, sitk.Image], Sequence[Finding]]:
     """Propose the outline first; gives all masks, its own as "outline", and what was found."""
-    from SynthCBVLib.analysis.regions.outline_regions import affine_of, propose_outlined_regions
+    from SynthCBVLib.analysis.regions.outline_regions import propose_outlined_regions
+    from SynthCBVLib.imaging.resampling import affine_of
     from SynthCBVLib.imaging.study import Modality
 
     further = {

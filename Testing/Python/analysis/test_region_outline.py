@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from SynthCBVLib.analysis.regions import outline_regions
 from SynthCBVLib.analysis.regions.fluid_dark import FluidDark, fluid_dark_image
 from SynthCBVLib.analysis.regions.outline import propose_outline
-from SynthCBVLib.analysis.regions.outline_regions import affine_of, propose_outlined_regions
+from SynthCBVLib.analysis.regions.outline_regions import propose_outlined_regions
 from SynthCBVLib.errors import Cancelled, InputError
+from SynthCBVLib.imaging.resampling import affine_of
 from SynthCBVLib.imaging.study import DiffusionSeries, Modality, join_series, join_vector
 
 TUMOUR = ((-34, 16, 4), (15, 17, 16))
